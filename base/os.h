@@ -1,0 +1,114 @@
+/* The one table of operating-system calls. Whatever reactor, spawn, streams and tracking ask of the
+ * system goes through rpi_os, so that the test build can make the n-th call of a kind fail
+ * (tests/support/fault.h replaces entries). The entries are the system's own calls with their own
+ * results (-1 and errno), but for those marked "raw": they return -errno as the kernel does and
+ * leave errno alone. Calls that a child makes between clone and exec are not here: that child
+ * shares the host's memory and must not read a table that a test rewrites.
+ *
+ * This header and files with an operating system's suffix are the only places for OS macros. */
+#ifndef RPI_BASE_OS_H
+#define RPI_BASE_OS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#if defined(__linux__)
+#define RPI_OS_LINUX 1
+#else
+#error "no table of system calls for this system yet"
+#endif
+
+struct epoll_event;
+struct io_uring_params;
+struct msghdr;
+struct pollfd;
+struct rlimit;
+struct rusage;
+struct stat;
+struct timespec;
+
+/** What clone3 is asked for; the kernel's struct clone_args, version 2 (cgroup). */
+typedef struct rpi_clone_args {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+        set_tid_size, cgroup;
+} rpi_clone_args;
+
+typedef int rpi_child_fn(void *argument); /* its result is the child's exit code */
+
+typedef struct rpi_os_table {
+    int (*open)(const char *path, int flags, mode_t mode);
+    int (*close)(int fd);
+    ssize_t (*read)(int fd, void *memory, size_t size);
+    ssize_t (*write)(int fd, const void *memory, size_t size);
+    int (*pipe2)(int ends[2], int flags);
+    int (*socketpair)(int domain, int type, int protocol, int ends[2]);
+    ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
+    ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
+    int (*fcntl)(int fd, int command, int argument);
+    int (*dup3)(int from, int to, int flags);
+    int (*ioctl)(int fd, unsigned long request, void *argument);
+    int (*fstat)(int fd, struct stat *ret_stat);
+    int (*poll)(struct pollfd *fds, size_t count, int timeout_ms);
+    int (*eventfd)(unsigned int value, int flags);
+
+    int (*epoll_create1)(int flags);
+    int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event *event);
+    /** epoll_pwait2 where the kernel has it (timeout to the nanosecond; NULL = for ever), else
+     * epoll_wait rounded up. */
+    int (*epoll_wait)(int epoll,
+                      struct epoll_event *events,
+                      int event_max,
+                      const struct timespec *timeout);
+
+    int (*io_uring_setup)(unsigned int entries, struct io_uring_params *params); /* raw */
+    int (*io_uring_enter)(int ring,
+                          unsigned int submit,
+                          unsigned int wait,
+                          unsigned int flags,
+                          const void *argument,
+                          size_t size); /* raw */
+    int (*io_uring_register)(int ring,
+                             unsigned int operation,
+                             const void *argument,
+                             unsigned int count); /* raw */
+
+    void *(*mmap)(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+    int (*munmap)(void *address, size_t size);
+    int (*madvise)(void *address, size_t size, int advice);
+    int (*memfd_create)(const char *name, unsigned int flags);
+    int (*ftruncate)(int fd, off_t size);
+    int (*fallocate)(int fd, int mode, off_t offset, off_t size);
+
+    /** fn(argument) runs in the child on the given stack, which then exits with its result; own
+     * trampolines, safe under sanitizers. */
+    int (*clone3)(const rpi_clone_args *args,
+                  size_t size,
+                  rpi_child_fn *fn,
+                  void *argument); /* raw */
+    /** The older call: `stack_top` is where the stack begins; `pidfd` is written when the flags say
+     * so. */
+    int (*clone)(uint64_t flags,
+                 void *stack_top,
+                 int *ret_pidfd,
+                 rpi_child_fn *fn,
+                 void *argument); /* raw */
+    pid_t (*fork)(void);
+    int (*pidfd_open)(pid_t pid, unsigned int flags);
+    int (*pidfd_send_signal)(int pidfd, int signal, unsigned int flags);
+    int (*kill)(pid_t pid, int signal);
+    /** waitid of the kernel, with rusage: id_type P_PID, P_PIDFD, ... */
+    int (*waitid)(int id_type, int id, void *ret_siginfo, int options, struct rusage *ret_rusage);
+    int (*setpriority)(int which, int who, int nice);
+    int (*getrlimit)(int resource, struct rlimit *ret_limit);
+    int (*setrlimit)(int resource, const struct rlimit *limit);
+    int (*close_range)(unsigned int first, unsigned int last, unsigned int flags);
+    int (*thread_start)(void *(*run)(void *),
+                        void *argument,
+                        size_t stack_size,
+                        void *ret_thread /* pthread_t */); /* 0 or an errno, as pthread_create */
+} rpi_os_table;
+
+extern rpi_os_table rpi_os;
+
+#endif

@@ -1,0 +1,88 @@
+/* The byte ring of a stream, and the pool that rings come from.
+ *
+ * A ring's pages are mapped twice in a row (double mapping), so that any span of it, up to its
+ * whole size, is one contiguous view: nothing is copied to be handed out, not even across the wrap.
+ * Where double mapping is refused (no memfd, map count used up) the ring is linear: reserve moves
+ * the unread rest to its front first.
+ *
+ *     reserve -> (the kernel fills) -> commit -> peek -> consume
+ *
+ * Between reserve and the end of the operation that fills the memory neither reserve nor close may
+ * be called (the kernel writes there); peek, consume and commit may, as they never move bytes. A
+ * ring that becomes empty starts over at its first byte, unless memory is reserved, so that short
+ * streams keep using the same warm page.
+ *
+ * The pool hands out the ring that came back last, first; it maps rings in blocks (one memfd a
+ * pool, one VMA a ring through adjacent mappings), marks them MADV_DONTFORK (a host that forks must
+ * not share them), and gives the pages of rings beyond a small warm reserve back to the system.
+ * Rings of one pool have one size, a power of two of at least a page; other sizes than the pool's
+ * own are mapped one by one. One thread only, as the loop. */
+#ifndef RPI_BASE_RING_H
+#define RPI_BASE_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/alloc.h"
+#include "base/list.h"
+
+typedef struct rpi_ring_pool rpi_ring_pool;
+
+typedef struct rpi_ring {
+    char *memory;   /* NULL: closed; size bytes, mapped twice when mirrored */
+    uint32_t size;  /* bytes, a power of two */
+    uint32_t head;  /* index of the first unread byte, < size */
+    uint32_t count; /* unread bytes, <= size */
+    bool mirrored;
+    bool reserved; /* memory is out for filling */
+    bool pooled;   /* of the pool's own size: goes back to its free list */
+    uint32_t slot; /* of the pool, where pooled */
+} rpi_ring;
+
+/** `ring_size` in bytes: rounded up to a power of two, at least a page. Nothing is mapped yet. 0 or
+ * -ENOMEM. */
+int rpi_ring_pool_open(const rp_allocator *allocator, size_t ring_size, rpi_ring_pool **ret_pool);
+
+/** All rings are closed before. */
+void rpi_ring_pool_close(rpi_ring_pool *pool);
+
+/** Bytes of rings now open, by their sizes. */
+size_t rpi_ring_pool_used_bytes(const rpi_ring_pool *pool);
+
+/** Opens a closed ring of `size` bytes (0 = the pool's): 0, -ENOMEM, or -EINVAL above 1 GiB. */
+int rpi_ring_open(rpi_ring_pool *pool, size_t size, rpi_ring *ring);
+
+/** Gives the memory back to the pool; nothing happens for a closed ring (all zero is one). Not
+ * while reserved. */
+void rpi_ring_close(rpi_ring_pool *pool, rpi_ring *ring);
+
+static inline bool rpi_ring_is_open(const rpi_ring *ring)
+{
+    return ring->memory != NULL;
+}
+
+static inline uint32_t rpi_ring_free(const rpi_ring *ring)
+{
+    return ring->size - ring->count;
+}
+
+/** The whole free space as one piece, for one fill: its bytes (0 = full: nothing is reserved then).
+ */
+uint32_t rpi_ring_reserve(rpi_ring *ring, char **ret_memory);
+
+/** Ends the reservation: `size` bytes came (0 for none). */
+void rpi_ring_commit(rpi_ring *ring, uint32_t size);
+
+/** All unread bytes as one piece; valid until they are consumed, the next reserve of a linear ring,
+ * or close. */
+static inline const char *rpi_ring_peek(const rpi_ring *ring)
+{
+    return ring->memory + ring->head;
+}
+
+/** Lets the first `size` (<= count) unread bytes go. Their memory stays as it is until the next
+ * reserve. */
+void rpi_ring_consume(rpi_ring *ring, uint32_t size);
+
+#endif

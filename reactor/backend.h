@@ -1,0 +1,59 @@
+/* The one narrow interface between the reactor and an operating system's way of waiting: io_uring, epoll, later kqueue and
+ * IOCP, and the scripted fake of the tests. A backend never calls back: it finishes operations by rpi_reactor_complete, which
+ * appends to the ready queue. All functions but `wake` are called by the loop's thread only. */
+#ifndef RPI_REACTOR_BACKEND_H
+#define RPI_REACTOR_BACKEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "reactor/op.h"
+#include "rp/loop.h"
+
+typedef struct rpi_backend rpi_backend; /* each backend's own struct begins with this one */
+
+typedef struct rpi_backend_api {
+    const char *name;
+    rp_backend id;
+
+    /** Makes one, or an error with nothing left behind: RP_EUNSUPPORTED where the system lacks or refuses it (found out by trying). */
+    int (*open)(rpi_reactor *reactor, rpi_backend **ret_backend);
+
+    /** No operation is pending any more (the reactor cancelled and waited). */
+    void (*close)(rpi_backend *backend);
+
+    /** Takes a pending operation over. An error: it was not taken. May complete it at once (through the ready queue). */
+    int (*submit)(rpi_backend *backend, rpi_op *op);
+
+    /** A request for a pending operation; cannot fail: at worst the operation goes on to its real outcome. */
+    void (*cancel)(rpi_backend *backend, rpi_op *op);
+
+    /** Before a descriptor is closed: drops a registration that would outlive it (a forked host keeps the description open). */
+    void (*forget)(rpi_backend *backend, rpi_io *io);
+
+    /** Hands everything submitted to the system without waiting. 0 or an error. Called before another loop sleeps for us. */
+    int (*flush)(rpi_backend *backend);
+
+    /** Submits what is queued, waits until something completes, a wake arrives, or `timeout_ns` (relative; 0 = look only, RP_FOREVER) is over,
+     * and appends all completions to the ready queue. 0; -EINTR when a signal handler interrupted the wait; other errors end the loop. */
+    int (*wait)(rpi_backend *backend, uint64_t timeout_ns);
+
+    /** [any thread, signal handler] ends the wait under way, or else the next. Idempotent until then. */
+    void (*wake)(rpi_backend *backend);
+
+    /** A descriptor that becomes readable when `wait` with timeout 0 would find something; made at the first call; or an error. */
+    intptr_t (*fd)(rpi_backend *backend);
+} rpi_backend_api;
+
+struct rpi_backend {
+    const rpi_backend_api *api;
+    rpi_reactor *reactor;  /* borrowed */
+    uint64_t kernel_calls; /* made by the loop thread in this backend */
+};
+
+#ifdef RP_HAVE_URING
+extern const rpi_backend_api rpi_backend_uring;
+#endif
+extern const rpi_backend_api rpi_backend_epoll;
+
+#endif
