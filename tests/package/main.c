@@ -1,5 +1,6 @@
-/* A program outside the project, built by run.sh against the installed package and against the source tree: it runs one
- * child through the public API and checks its output, so that linking, loading and the headers are all put to use. */
+/* A program outside the project, built by run.sh against the installed package and against the
+ * source tree: it runs one child through the public API and checks its output, so that linking,
+ * loading and the headers are all put to use. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,9 @@
-/* Lets Criterion run under ThreadSanitizer on x86-64. Criterion hands a test to its worker process through memory that it maps
- * at a random fixed address; ThreadSanitizer reserves nearly all such addresses for its own shadow and ends the program. So the
- * two calls it uses for this, mmap and mincore, are answered here: the address it picked counts as free, and the mapping is
- * put where the sanitizer expects the program's own memory. Linked into each test program of a thread-sanitized build. */
+/* Lets Criterion run under ThreadSanitizer on x86-64. Criterion hands a test to its worker process
+ * through memory that it maps at a random fixed address; ThreadSanitizer reserves nearly all such
+ * addresses for its own shadow and ends the program. So the two calls it uses for this, mmap and
+ * mincore, are answered here: the address it picked counts as free, and the mapping is put where
+ * the sanitizer expects the program's own memory. Linked into each test program of a
+ * thread-sanitized build. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdbool.h>
@@ -12,7 +14,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* The addresses Criterion picks from, and the beginning of a range that is the program's in the sanitizer's layout. */
+/* The addresses Criterion picks from, and the beginning of a range that is the program's in the
+ * sanitizer's layout. */
 #define PICKED_FIRST UINT64_C(0x200000000000)
 #define PICKED_END UINT64_C(0x7f0000000000)
 #define ALLOWED_FIRST UINT64_C(0x550000000000)
@@ -27,7 +30,8 @@ static bool is_picked(const void *address)
     return (uintptr_t)address >= PICKED_FIRST && (uintptr_t)address < PICKED_END;
 }
 
-/* The worker maps the same memory again, but privately: that one already has an address that is allowed. */
+/* The worker maps the same memory again, but privately: that one already has an address that is
+ * allowed. */
 void *mmap64(void *address, size_t size, int protection, int flags, int fd, off_t at)
 {
     static uint64_t next = ALLOWED_FIRST;
