@@ -12,7 +12,7 @@ add_test(
     NAME symbols
     COMMAND Python3::Interpreter "${CMAKE_CURRENT_SOURCE_DIR}/symbols.py" --nm "${CMAKE_NM}" --list
             "${RP_SYMBOL_LIST}" --include "${PROJECT_SOURCE_DIR}/include/rp"
-            "$<TARGET_FILE:running_process_shared>")
+            --archive "$<TARGET_FILE:running_process_static>" "$<TARGET_FILE:running_process_shared>")
 
 # Both languages that the headers promise; the project itself needs no C++ compiler.
 find_program(RP_CXX NAMES c++ g++ clang++)
