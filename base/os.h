@@ -5,10 +5,13 @@
  * leave errno alone. Calls that a child makes between clone and exec are not here: that child
  * shares the host's memory and must not read a table that a test rewrites.
  *
- * This header and files with an operating system's suffix are the only places for OS macros. */
+ * Below the table stand the few questions that several rooms ask of the system, each made of calls
+ * of the table. This header and files with an operating system's suffix are the only places for OS
+ * macros. */
 #ifndef RPI_BASE_OS_H
 #define RPI_BASE_OS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -49,6 +52,7 @@ typedef struct rpi_os_table {
     int (*dup3)(int from, int to, int flags);
     int (*ioctl)(int fd, unsigned long request, void *argument);
     int (*fstat)(int fd, struct stat *ret_stat);
+    int (*stat)(const char *path, struct stat *ret_stat);
     int (*poll)(struct pollfd *fds, size_t count, int timeout_ms);
     int (*eventfd)(unsigned int value, int flags);
 
@@ -80,14 +84,12 @@ typedef struct rpi_os_table {
     int (*ftruncate)(int fd, off_t size);
     int (*fallocate)(int fd, int mode, off_t offset, off_t size);
 
-    /** fn(argument) runs in the child on the given stack, which then exits with its result; own
-     * trampolines, safe under sanitizers. */
+    /** fn(argument) runs in the child on the given stack, which then exits with its result; see
+     * base/clone.h. */
     int (*clone3)(const rpi_clone_args *args,
                   size_t size,
                   rpi_child_fn *fn,
                   void *argument); /* raw */
-    /** The older call: `stack_top` is where the stack begins; `pidfd` is written when the flags say
-     * so. */
     int (*clone)(uint64_t flags,
                  void *stack_top,
                  int *ret_pidfd,
@@ -103,12 +105,32 @@ typedef struct rpi_os_table {
     int (*getrlimit)(int resource, struct rlimit *ret_limit);
     int (*setrlimit)(int resource, const struct rlimit *limit);
     int (*close_range)(unsigned int first, unsigned int last, unsigned int flags);
-    int (*thread_start)(void *(*run)(void *),
-                        void *argument,
-                        size_t stack_size,
-                        void *ret_thread /* pthread_t */); /* 0 or an errno, as pthread_create */
+    /** 0 or an errno, as pthread_create; ret_thread is a pthread_t. */
+    int (*thread_start)(void *(*run)(void *), void *argument, size_t stack_size, void *ret_thread);
 } rpi_os_table;
 
 extern rpi_os_table rpi_os;
+
+/** A duplicate of a descriptor, close-on-exec and above 2; or -EBADF, -EMFILE. The original stays.
+ */
+int rpi_os_duplicate(intptr_t fd);
+
+/** Moves a descriptor just made above 2: where a host closed its standard streams, ours must not
+ * stand in for them. The descriptor (a new one, close-on-exec, if it moved), or -EMFILE and it is
+ * closed. */
+int rpi_os_lift(int fd);
+
+/** Whether `path` is a directory: 0, -ENOENT, -ENOTDIR, -EACCES, .... */
+int rpi_os_check_directory(const char *path);
+
+/** The flags of open(2) for the file of a child's stream. */
+int rpi_os_file_flags(bool is_output, bool append);
+
+/** The calling process's environment as it is now, NULL-terminated; NULL = empty. As with getenv,
+ * no other thread may change it meanwhile. */
+char *const *rpi_os_environment(void);
+
+/** The calling process's number. */
+int64_t rpi_os_pid(void);
 
 #endif

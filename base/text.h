@@ -1,11 +1,13 @@
-/* Small text helpers without state: what UTF-8 repair and summaries need. */
+/* Small text helpers without state, for everything that writes text as snprintf does: cut to the
+ * caller's size, always terminated, counting what the whole would need. Repair of UTF-8
+ * (rp_utf8_repair) is in the same .c file. */
 #ifndef RPI_BASE_TEXT_H
 #define RPI_BASE_TEXT_H
 
 #include <stddef.h>
 
-/** Appends what fits of `text` to `buffer` at `*length` like snprintf does: always terminated when
- * size > 0; `*length` counts what would have been written. */
+/** Appends what fits of `text` to `buffer`, of which *length bytes would be written so far: always
+ * terminated when size > 0; *length then counts `text` too. `buffer` may be NULL when size is 0. */
 void rpi_text_append(char *buffer, size_t size, size_t *length, const char *text);
 
 #endif
