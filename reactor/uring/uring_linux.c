@@ -1,0 +1,577 @@
+/* The io_uring backend: every operation is an entry of the submission queue, and its completion is
+ * read from the completion queue. One system call a turn hands over all that was started and waits
+ * (queue_linux.h). The reactor calls it.
+ *
+ * An entry's user_data is its operation; the few that belong to none have small numbers. A cancel
+ * is an entry too; the submission queue is first in first out, so a cancel can never meet a later
+ * start of the same operation. READ and WRITE wait inside the kernel also on O_NONBLOCK
+ * descriptors; where a driver answers EAGAIN all the same (PTYs on older kernels), the operation
+ * goes on as a poll and is made again after it.
+ *
+ * The wake is an eventfd with a read armed on it. rp_loop_fd is another eventfd, registered with
+ * the ring: under DEFER_TASKRUN the ring's own descriptor never becomes readable. It says that the
+ * kernel has work for us, not that a completion is there: the turn enters the kernel, it does not
+ * peek. */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/os.h"
+#include "base/status.h"
+#include "reactor/backend.h"
+#include "reactor/reactor.h"
+#include "reactor/uring/queue_linux.h"
+#include "reactor/write.h"
+
+/* The kernel collects so many completions in an enter that waits for one; more need another. */
+#define COLLECTED_MAX 20
+
+/* Linux 6.18: no SIGPIPE for this write; the number is older headers' lack. */
+#define WRITE_NO_SIGNAL 0x100
+
+enum { /* user_data of entries without an operation; no operation lies at such an address */
+    TAG_CANCEL = 0,
+    TAG_WAKE = 1
+};
+
+enum {                    /* rpi_op.backend_flags */
+    FLAG_POLLING = 1,     /* a poll stands in the kernel for the READ or WRITE that follows it */
+    FLAG_CANCEL_OWED = 2, /* there was no room for the cancel's entry */
+    FLAG_NO_SIGNAL = 4    /* written with WRITE_NO_SIGNAL */
+};
+
+typedef struct rpi_uring {
+    rpi_backend base;
+    rpi_queue queue;
+    int wake_fd;
+    int event_fd;        /* registered with the ring, for another loop; -1 until it is asked for */
+    uint64_t wake_count; /* the kernel writes here */
+    uint32_t cancels_owed;
+    bool wake_armed;
+    bool writes_without_ring; /* the kernel knows no WRITE_NO_SIGNAL */
+} rpi_uring;
+
+static rpi_uring *uring_of(rpi_backend *backend)
+{
+    return (rpi_uring *)backend;
+}
+
+/* EEXIST is the kernel's word for "another thread is the issuer". */
+static int translate(int error)
+{
+    if (error == -EEXIST) {
+        return rpi_detail(RP_EPERM,
+                          "the loop was first run by another thread, to which it belongs");
+    }
+    return error;
+}
+
+/* ---- submitting ---- */
+
+static uint32_t poll_mask(const rpi_op *op)
+{
+    uint32_t mask = 0;
+
+    switch ((rpi_op_kind)op->kind) {
+    case RPI_OP_READ:
+    case RPI_OP_EXIT:
+        return POLLIN;
+    case RPI_OP_WRITE:
+        return POLLOUT;
+    case RPI_OP_POLL:
+        mask |= (op->size & RP_READABLE) != 0 ? (uint32_t)POLLIN : 0U;
+        mask |= (op->size & RP_WRITABLE) != 0 ? (uint32_t)POLLOUT : 0U;
+        return mask;
+    }
+    return 0;
+}
+
+static uint32_t length_of(const rpi_op *op)
+{
+    return op->size < INT32_MAX ? op->size : INT32_MAX;
+}
+
+static int queue_poll(rpi_uring *self, rpi_op *op)
+{
+    int r = 0;
+    struct io_uring_sqe *entry = rpi_queue_next(&self->queue, &r);
+
+    if (entry == NULL) {
+        return r;
+    }
+    io_uring_prep_poll_add(entry, (int)op->io->handle, poll_mask(op));
+    entry->user_data = (uintptr_t)op;
+    return 0;
+}
+
+static int queue_transfer(rpi_uring *self, rpi_op *op)
+{
+    int fd = (int)op->io->handle;
+    int r = 0;
+    struct io_uring_sqe *entry = rpi_queue_next(&self->queue, &r);
+
+    if (entry == NULL) {
+        return r;
+    }
+    // The offset -1 is the file's own position, and what pipes and terminals want.
+    if (op->kind == RPI_OP_READ) {
+        io_uring_prep_read(entry, fd, op->data, length_of(op), UINT64_MAX);
+    } else {
+        io_uring_prep_write(entry, fd, op->data, length_of(op), UINT64_MAX);
+        entry->rw_flags = WRITE_NO_SIGNAL;
+        op->backend_flags |= FLAG_NO_SIGNAL;
+    }
+    entry->user_data = (uintptr_t)op;
+    return 0;
+}
+
+static int queue_waiting(rpi_uring *self, rpi_op *op)
+{
+    int r = queue_poll(self, op);
+
+    if (r == 0) {
+        op->backend_flags |= FLAG_POLLING;
+    }
+    return r;
+}
+
+/* A kernel before 6.18 raises SIGPIPE for a write through the ring, at a moment of its own choice:
+ * there the write is made here, and the ring waits for room only. */
+static int write_without_ring(rpi_uring *self, rpi_op *op)
+{
+    ssize_t n;
+
+    self->base.kernel_calls++;
+    n = rpi_write_quiet((int)op->io->handle, op->data, length_of(op));
+    if (n == -EAGAIN || n == -EINTR) {
+        return queue_waiting(self, op);
+    }
+    rpi_reactor_complete(self->base.reactor, op, (int32_t)n);
+    return 0;
+}
+
+static int start_operation(rpi_uring *self, rpi_op *op)
+{
+    switch ((rpi_op_kind)op->kind) {
+    case RPI_OP_READ:
+        return queue_transfer(self, op);
+    case RPI_OP_WRITE:
+        return self->writes_without_ring ? write_without_ring(self, op) : queue_transfer(self, op);
+    case RPI_OP_POLL:
+    case RPI_OP_EXIT:
+        return queue_poll(self, op);
+    }
+    return RP_EINVAL;
+}
+
+static int submit_operation(rpi_backend *backend, rpi_op *op)
+{
+    return translate(start_operation(uring_of(backend), op));
+}
+
+static bool queue_cancel(rpi_uring *self, uint64_t user_data)
+{
+    int r = 0;
+    struct io_uring_sqe *entry = rpi_queue_next(&self->queue, &r);
+
+    if (entry == NULL) {
+        return false;
+    }
+    entry->opcode = IORING_OP_ASYNC_CANCEL;
+    entry->fd = -1;
+    entry->addr = user_data;
+    entry->flags = IOSQE_CQE_SKIP_SUCCESS; // the operation's own completion tells enough
+    entry->user_data = TAG_CANCEL;
+    return true;
+}
+
+static void cancel_operation(rpi_backend *backend, rpi_op *op)
+{
+    rpi_uring *self = uring_of(backend);
+
+    if (!queue_cancel(self, (uintptr_t)op)) {
+        op->backend_flags |= FLAG_CANCEL_OWED;
+        self->cancels_owed++;
+    }
+}
+
+static void pay_cancels(rpi_uring *self)
+{
+    rpi_list *operations = &self->base.reactor->operations;
+    rpi_list *node;
+
+    for (node = operations->next; node != operations && self->cancels_owed > 0; node = node->next) {
+        rpi_op *op = RPI_CONTAINER(node, rpi_op, node);
+
+        if ((op->backend_flags & FLAG_CANCEL_OWED) == 0) {
+            continue;
+        }
+        if (!queue_cancel(self, (uintptr_t)op)) {
+            return;
+        }
+        op->backend_flags &= (uint8_t)~FLAG_CANCEL_OWED;
+        self->cancels_owed--;
+    }
+}
+
+static void forget_nothing(rpi_backend *backend, rpi_io *io)
+{
+    (void)backend; // the ring holds no descriptor beyond its operations
+    (void)io;
+}
+
+/* ---- completions ---- */
+
+static void finish(rpi_uring *self, rpi_op *op, int32_t result)
+{
+    if ((op->backend_flags & FLAG_CANCEL_OWED) != 0) {
+        self->cancels_owed--;
+    }
+    rpi_reactor_complete(self->base.reactor, op, result);
+}
+
+static int32_t events_of(const rpi_op *op, int32_t result)
+{
+    uint32_t events = 0;
+
+    if ((result & (POLLHUP | POLLERR)) != 0) {
+        return (int32_t)op->size;
+    }
+    events |= (result & POLLIN) != 0 ? RP_READABLE : 0U;
+    events |= (result & POLLOUT) != 0 ? RP_WRITABLE : 0U;
+    events &= op->size;
+    return (int32_t)(events != 0 ? events : op->size);
+}
+
+/* The poll that stood in for a READ or WRITE has ended, or that could not wait by itself. */
+static void go_on(rpi_uring *self, rpi_op *op, bool ready)
+{
+    int r;
+
+    op->backend_flags &= (uint8_t) ~(FLAG_POLLING | FLAG_NO_SIGNAL);
+    if (op->cancelled) {
+        finish(self, op, RP_ECANCELED); // nothing was transferred
+        return;
+    }
+    r = ready ? start_operation(self, op) : queue_waiting(self, op);
+    if (r < 0) {
+        finish(self, op, translate(r));
+    }
+}
+
+static void complete_transfer(rpi_uring *self, rpi_op *op, int32_t result)
+{
+    if ((op->backend_flags & FLAG_POLLING) != 0) {
+        if (result < 0) {
+            finish(self, op, result);
+        } else {
+            go_on(self, op, true);
+        }
+        return;
+    }
+    if (result == -EAGAIN || result == -EINTR) {
+        go_on(self, op, false);
+        return;
+    }
+    if ((op->backend_flags & FLAG_NO_SIGNAL) != 0 && (result == -EOPNOTSUPP || result == -EINVAL)) {
+        // The flag is unknown (or the descriptor cannot be written to: then the write says so).
+        self->writes_without_ring = true;
+        go_on(self, op, true);
+        return;
+    }
+    finish(self, op, result);
+}
+
+static void complete_entry(rpi_uring *self, const struct io_uring_cqe *completion)
+{
+    rpi_op *op = (rpi_op *)(uintptr_t)completion->user_data;
+    int32_t result = completion->res;
+
+    if (completion->user_data == TAG_CANCEL) {
+        return; // refused: the operation has ended or is ending, and tells itself
+    }
+    if (completion->user_data == TAG_WAKE) {
+        self->wake_armed = false;
+        return;
+    }
+    switch ((rpi_op_kind)op->kind) {
+    case RPI_OP_READ:
+    case RPI_OP_WRITE:
+        complete_transfer(self, op, result);
+        break;
+    case RPI_OP_POLL:
+        finish(self, op, result < 0 ? result : events_of(op, result));
+        break;
+    case RPI_OP_EXIT:
+        finish(self, op, result < 0 ? result : 0);
+        break;
+    }
+}
+
+/* Reads all completions that are there; their number. */
+static unsigned reap(rpi_uring *self)
+{
+    struct io_uring_cq *cq = &self->queue.ring.cq;
+    unsigned head = *cq->khead;
+    unsigned tail = io_uring_smp_load_acquire(cq->ktail);
+    unsigned count = tail - head;
+
+    for (; head != tail; head++) {
+        const struct io_uring_cqe completion = cq->cqes[head & cq->ring_mask];
+
+        // Given back one by one, as completing may hand over entries, which may complete at once.
+        io_uring_smp_store_release(cq->khead, head + 1);
+        complete_entry(self, &completion);
+    }
+    return count;
+}
+
+/* ---- waiting ---- */
+
+static void arm_wake(rpi_uring *self)
+{
+    struct io_uring_sqe *entry;
+    int r = 0;
+
+    if (self->wake_armed) {
+        return;
+    }
+    entry = rpi_queue_next(&self->queue, &r);
+    if (entry != NULL) { // else the next turn does it: this one hands over and does not sleep
+        io_uring_prep_read(entry, self->wake_fd, &self->wake_count, sizeof self->wake_count,
+                           UINT64_MAX);
+        entry->user_data = TAG_WAKE;
+        self->wake_armed = true;
+    }
+}
+
+static int prepare(rpi_uring *self)
+{
+    int r = rpi_queue_enable(&self->queue);
+
+    if (r < 0) {
+        return translate(r);
+    }
+    arm_wake(self);
+    if (self->cancels_owed > 0) {
+        pay_cancels(self);
+    }
+    return 0;
+}
+
+/* The number handed over hides why a wait ended (timeout or signal): the clock tells. */
+static int why_nothing(uint64_t begin_ns, uint64_t timeout_ns)
+{
+    if (timeout_ns != RP_FOREVER && rpi_clock_now_ns() >= rpi_clock_after(begin_ns, timeout_ns)) {
+        return 0;
+    }
+    return -EINTR;
+}
+
+static int sleep_in_kernel(rpi_uring *self, uint64_t timeout_ns, unsigned *ret_count)
+{
+    uint64_t begin_ns = 0;
+    unsigned waiting = rpi_queue_waiting(&self->queue);
+    int r;
+
+    if (waiting > 0 && timeout_ns != RP_FOREVER) {
+        begin_ns = rpi_clock_now_ns();
+    }
+    r = rpi_queue_enter(&self->queue, 1, timeout_ns);
+    *ret_count = reap(self);
+    if (*ret_count > 0) {
+        return 0;
+    }
+    if (r == -ETIME || r == -EBUSY || r == -EAGAIN || (r >= 0 && (unsigned)r < waiting)) {
+        return 0; // over, or short of memory for a moment: not all was handed over
+    }
+    return r >= 0 ? why_nothing(begin_ns, timeout_ns) : translate(r);
+}
+
+/* What one enter did not collect. */
+static void collect_rest(rpi_uring *self, unsigned count)
+{
+    unsigned asked = COLLECTED_MAX;
+
+    while (count >= asked) {
+        asked = self->queue.ring.cq.ring_entries;
+        (void)rpi_queue_enter(&self->queue, asked, 0); // ETIME, as a rule; an error comes again
+        count = reap(self);
+    }
+}
+
+static void drain_event_fd(rpi_uring *self)
+{
+    uint64_t count;
+
+    self->base.kernel_calls++;
+    (void)rpi_os.read(self->event_fd, &count, sizeof count); // EAGAIN: it was not rung
+}
+
+static int wait_events(rpi_backend *backend, uint64_t timeout_ns)
+{
+    rpi_uring *self = uring_of(backend);
+    unsigned count = 0;
+    int r = prepare(self);
+
+    if (r < 0) {
+        return r;
+    }
+    if (self->event_fd >= 0) {
+        drain_event_fd(self); // before the look: what comes after it rings again
+    }
+    if (reap(self) > 0 || !self->wake_armed) {
+        timeout_ns = 0;
+    }
+    if (timeout_ns > 0) {
+        r = sleep_in_kernel(self, timeout_ns, &count);
+    } else {
+        r = rpi_queue_enter(&self->queue, 0, 0);
+        count = reap(self);
+        r = r == -EBUSY || r == -EAGAIN || r >= 0 ? 0 : translate(r);
+    }
+    collect_rest(self, count);
+    return r;
+}
+
+static int flush_entries(rpi_backend *backend)
+{
+    rpi_uring *self = uring_of(backend);
+    int r;
+
+    r = prepare(self);
+    if (r == 0) {
+        r = translate(rpi_queue_flush(&self->queue));
+    }
+    if (r < 0) {
+        return r;
+    }
+    return rpi_queue_has_completion(&self->queue) ? 1 : 0;
+}
+
+static void ring_event_fd(int fd)
+{
+    static const uint64_t one = 1;
+    int saved = errno; // also in signal handlers
+
+    (void)rpi_os.write(fd, &one, sizeof one); // fails only when it is readable already
+    errno = saved;
+}
+
+static void wake_up(rpi_backend *backend)
+{
+    ring_event_fd(uring_of(backend)->wake_fd);
+}
+
+static intptr_t own_fd(rpi_backend *backend)
+{
+    rpi_uring *self = uring_of(backend);
+    int fd;
+    int r;
+
+    if (self->event_fd >= 0) {
+        return self->event_fd;
+    }
+    backend->kernel_calls += 2;
+    fd = rpi_backend_descriptor(rpi_os.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (fd < 0) {
+        return fd;
+    }
+    r = rpi_os.io_uring_register(self->queue.ring.ring_fd, IORING_REGISTER_EVENTFD, &fd, 1);
+    if (r < 0) {
+        (void)rpi_os.close(fd); // never written to
+        return translate(r);
+    }
+    self->event_fd = fd;
+    ring_event_fd(fd); // for what was submitted before, which has not rung
+    return fd;
+}
+
+/* ---- opening and closing ---- */
+
+/* The read of the wake is the last thing in flight. Uncancelled it would outlive the ring while a
+ * forked child holds that. */
+static void end_wake(rpi_uring *self)
+{
+    int r = 0;
+
+    if (!self->wake_armed || !queue_cancel(self, TAG_WAKE)) {
+        return;
+    }
+    while (self->wake_armed && (r >= 0 || r == -EINTR)) {
+        r = rpi_queue_enter(&self->queue, 1, RP_FOREVER);
+        (void)reap(self);
+    }
+}
+
+static void close_backend(rpi_backend *backend)
+{
+    rpi_uring *self = uring_of(backend);
+    const rp_allocator *allocator = backend->reactor->allocator;
+
+    if (!backend->reactor->forked) {
+        end_wake(self);
+    }
+    rpi_queue_close(&self->queue);
+    // Nothing was written to them that a close could lose.
+    if (self->event_fd >= 0) {
+        (void)rpi_os.close(self->event_fd);
+    }
+    if (self->wake_fd >= 0) {
+        (void)rpi_os.close(self->wake_fd);
+    }
+    rpi_free(allocator, self, sizeof *self);
+}
+
+static int open_backend(rpi_reactor *reactor, rpi_backend **ret_backend)
+{
+    rpi_uring *self = rpi_alloc_zero(reactor->allocator, sizeof *self);
+    int r;
+
+    if (self == NULL) {
+        return RP_ENOMEM;
+    }
+    self->base.api = &rpi_backend_uring;
+    self->base.reactor = reactor;
+    self->event_fd = -1;
+    self->wake_fd = -1;
+    r = rpi_queue_open(&self->queue, &self->base.kernel_calls);
+    if (r < 0) {
+        goto fail;
+    }
+    r = rpi_backend_descriptor(rpi_os.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (r < 0) {
+        goto fail;
+    }
+    self->wake_fd = r;
+    *ret_backend = &self->base;
+    return 0;
+
+fail:
+    close_backend(&self->base);
+    return r;
+}
+
+void rpi_uring_write_without_ring(rpi_backend *backend)
+{
+    uring_of(backend)->writes_without_ring = true;
+}
+
+const rpi_backend_api rpi_backend_uring = {
+    .name = "uring",
+    .id = RP_BACKEND_URING,
+    .open = open_backend,
+    .close = close_backend,
+    .submit = submit_operation,
+    .cancel = cancel_operation,
+    .forget = forget_nothing,
+    .flush = flush_entries,
+    .wait = wait_events,
+    .wake = wake_up,
+    .fd = own_fd,
+};
