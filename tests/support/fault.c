@@ -1,0 +1,285 @@
+/* See fault.h. Each block of the allocator carries its size in front; each entry of the table of
+ * system calls gets a wrapper, made by one macro, that counts and asks whether this call is the one
+ * to fail. */
+#define _GNU_SOURCE
+#include "tests/support/fault.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/os.h"
+
+static _Noreturn void give_up(const char *what, const char *name)
+{
+    (void)fprintf(stderr, "fault: %s%s\n", what, name);
+    abort();
+}
+
+/* ---- memory ----------------------------------------------------------------- */
+
+enum {
+    MAGIC = 0x52504D45
+};
+
+typedef struct block {
+    size_t size;
+    size_t magic;
+} block; // 16 bytes: what follows is as aligned as malloc's
+
+static block *find_block(void *memory, size_t size)
+{
+    block *found = memory == NULL ? NULL : (block *)memory - 1;
+
+    if (found == NULL) {
+        if (size != 0) {
+            give_up("no memory, but a size", "");
+        }
+        return NULL;
+    }
+    if (found->magic != MAGIC) {
+        give_up("memory of somebody else, or released twice", "");
+    }
+    if (found->size != size) {
+        (void)fprintf(stderr, "fault: a block of %zu bytes, said to be %zu\n", found->size, size);
+        abort();
+    }
+    return found;
+}
+
+static void release(rpi_fault_memory *memory, block *released)
+{
+    atomic_fetch_sub(&memory->live_blocks, 1);
+    atomic_fetch_sub(&memory->live_bytes, released->size);
+    released->magic = 0;
+    free(released);
+}
+
+static void *fault_resize(void *old, size_t old_size, size_t new_size, void *user)
+{
+    rpi_fault_memory *memory = user;
+    block *old_block = find_block(old, old_size);
+    block *new_block;
+
+    if (new_size == 0) {
+        if (old_block != NULL) {
+            release(memory, old_block);
+        }
+        return NULL;
+    }
+    if (atomic_fetch_add(&memory->requests, 1) + 1 == memory->fail_at) {
+        atomic_store(&memory->fired, true);
+        return NULL;
+    }
+    // Always a new place, so that whoever keeps the old pointer is found out.
+    new_block = malloc(sizeof *new_block + new_size);
+    if (new_block == NULL) {
+        give_up("the test's own malloc failed", "");
+    }
+    new_block->size = new_size;
+    new_block->magic = MAGIC;
+    memset(new_block + 1, 0xA5, new_size);
+    atomic_fetch_add(&memory->live_blocks, 1);
+    atomic_fetch_add(&memory->live_bytes, new_size);
+    if (old_block != NULL) {
+        memcpy(new_block + 1, old, old_size < new_size ? old_size : new_size);
+        release(memory, old_block);
+    }
+    return new_block + 1;
+}
+
+void rpi_fault_memory_init(rpi_fault_memory *memory, unsigned fail_at)
+{
+    memory->allocator = (rp_allocator){fault_resize, memory};
+    atomic_init(&memory->live_blocks, 0);
+    atomic_init(&memory->live_bytes, 0);
+    atomic_init(&memory->requests, 0);
+    atomic_init(&memory->fired, false);
+    memory->fail_at = fail_at;
+}
+
+/* ---- the table of system calls ---------------------------------------------- */
+
+/* How a call fails: FAIL_ERRNO -1 and errno; FAIL_RAW -errno; FAIL_MAP MAP_FAILED and errno;
+ * FAIL_NUMBER the errno itself. */
+#define FAIL_ERRNO(error) return errno = (error), -1
+#define FAIL_RAW(error) return -(error)
+#define FAIL_MAP(error) return errno = (error), MAP_FAILED
+#define FAIL_NUMBER(error) return (error)
+
+/* The entries: how it fails, result, name, parameters, arguments. */
+// clang-format off
+#define ENTRIES(X)                                                                                 \
+    X(FAIL_ERRNO, int, open, (const char *a, int b, mode_t c), (a, b, c))                          \
+    X(FAIL_ERRNO, int, close, (int a), (a))                                                        \
+    X(FAIL_ERRNO, ssize_t, read, (int a, void *b, size_t c), (a, b, c))                            \
+    X(FAIL_ERRNO, ssize_t, write, (int a, const void *b, size_t c), (a, b, c))                     \
+    X(FAIL_ERRNO, int, pipe2, (int a[2], int b), (a, b))                                           \
+    X(FAIL_ERRNO, int, socketpair, (int a, int b, int c, int d[2]), (a, b, c, d))                  \
+    X(FAIL_ERRNO, ssize_t, sendmsg, (int a, const struct msghdr *b, int c), (a, b, c))             \
+    X(FAIL_ERRNO, ssize_t, recvmsg, (int a, struct msghdr *b, int c), (a, b, c))                   \
+    X(FAIL_ERRNO, int, fcntl, (int a, int b, int c), (a, b, c))                                    \
+    X(FAIL_ERRNO, int, dup3, (int a, int b, int c), (a, b, c))                                     \
+    X(FAIL_ERRNO, int, ioctl, (int a, unsigned long b, void *c), (a, b, c))                        \
+    X(FAIL_ERRNO, int, fstat, (int a, struct stat *b), (a, b))                                     \
+    X(FAIL_ERRNO, int, stat, (const char *a, struct stat *b), (a, b))                              \
+    X(FAIL_ERRNO, int, poll, (struct pollfd *a, size_t b, int c), (a, b, c))                       \
+    X(FAIL_ERRNO, int, eventfd, (unsigned a, int b), (a, b))                                       \
+    X(FAIL_ERRNO, int, epoll_create1, (int a), (a))                                                \
+    X(FAIL_ERRNO, int, epoll_ctl, (int a, int b, int c, struct epoll_event *d), (a, b, c, d))      \
+    X(FAIL_ERRNO, int, epoll_wait, (int a, struct epoll_event *b, int c, const struct timespec *d),\
+      (a, b, c, d))                                                                                \
+    X(FAIL_RAW, int, io_uring_setup, (unsigned a, struct io_uring_params *b), (a, b))              \
+    X(FAIL_RAW, int, io_uring_enter,                                                               \
+      (int a, unsigned b, unsigned c, unsigned d, const void *e, size_t f), (a, b, c, d, e, f))    \
+    X(FAIL_RAW, int, io_uring_register, (int a, unsigned b, const void *c, unsigned d),            \
+      (a, b, c, d))                                                                                \
+    X(FAIL_MAP, void *, mmap, (void *a, size_t b, int c, int d, int e, off_t f),                   \
+      (a, b, c, d, e, f))                                                                          \
+    X(FAIL_ERRNO, int, munmap, (void *a, size_t b), (a, b))                                        \
+    X(FAIL_ERRNO, int, madvise, (void *a, size_t b, int c), (a, b, c))                             \
+    X(FAIL_ERRNO, int, memfd_create, (const char *a, unsigned b), (a, b))                          \
+    X(FAIL_ERRNO, int, ftruncate, (int a, off_t b), (a, b))                                        \
+    X(FAIL_ERRNO, int, fallocate, (int a, int b, off_t c, off_t d), (a, b, c, d))                  \
+    X(FAIL_RAW, int, clone3, (const rpi_clone_args *a, size_t b, rpi_child_fn *c, void *d),        \
+      (a, b, c, d))                                                                                \
+    X(FAIL_RAW, int, clone, (uint64_t a, void *b, int *c, rpi_child_fn *d, void *e),               \
+      (a, b, c, d, e))                                                                             \
+    X(FAIL_ERRNO, pid_t, fork, (void), ())                                                         \
+    X(FAIL_ERRNO, int, pidfd_open, (pid_t a, unsigned b), (a, b))                                  \
+    X(FAIL_ERRNO, int, pidfd_send_signal, (int a, int b, unsigned c), (a, b, c))                   \
+    X(FAIL_ERRNO, int, kill, (pid_t a, int b), (a, b))                                             \
+    X(FAIL_ERRNO, int, waitid, (int a, int b, void *c, int d, struct rusage *e), (a, b, c, d, e))  \
+    X(FAIL_ERRNO, int, setpriority, (int a, int b, int c), (a, b, c))                              \
+    X(FAIL_ERRNO, int, getrlimit, (int a, struct rlimit *b), (a, b))                               \
+    X(FAIL_ERRNO, int, setrlimit, (int a, const struct rlimit *b), (a, b))                         \
+    X(FAIL_ERRNO, int, close_range, (unsigned a, unsigned b, unsigned c), (a, b, c))               \
+    X(FAIL_NUMBER, int, thread_start, (void *(*a)(void *), void *b, size_t c, void *d),            \
+      (a, b, c, d))
+
+#define NUMBER(fail, result, name, parameters, arguments) ENTRY_##name,
+enum { ENTRIES(NUMBER) ENTRY_COUNT, ENTRY_ANY = ENTRY_COUNT };
+
+#define NAME(fail, result, name, parameters, arguments) #name,
+static const char *const entry_names[] = {ENTRIES(NAME)};
+// clang-format on
+
+_Static_assert(sizeof(rpi_os_table) == ENTRY_COUNT * sizeof(void (*)(void)),
+               "every entry of the table stands in ENTRIES");
+
+typedef struct plan {
+    atomic_uint calls;
+    atomic_uint countdown; // calls until the one that fails; 0 = every one, if there is an error
+    atomic_int error;      // 0 = no plan
+} plan;
+
+static plan plans[ENTRY_COUNT + 1]; // the last one: any entry
+static atomic_bool has_fired;
+static rpi_os_table real;
+static bool is_started;
+
+/** Counts a call; the error that it is to fail with, or 0. */
+static int next_error(plan *asked)
+{
+    int error = atomic_load(&asked->error);
+    unsigned left;
+
+    atomic_fetch_add(&asked->calls, 1);
+    if (error == 0) {
+        return 0;
+    }
+    left = atomic_load(&asked->countdown);
+    if (left != RPI_FAULT_EVERY) {
+        left = atomic_fetch_sub(&asked->countdown, 1);
+        if (left != 1) {
+            return 0;
+        }
+        atomic_store(&asked->error, 0);
+    }
+    atomic_store(&has_fired, true);
+    return error;
+}
+
+static int take_error(int entry)
+{
+    const int any = next_error(&plans[ENTRY_ANY]);
+    const int own = next_error(&plans[entry]);
+
+    return own != 0 ? own : any;
+}
+
+#define WRAPPER(fail, result, name, parameters, arguments)                                         \
+    static result wrapped_##name parameters                                                        \
+    {                                                                                              \
+        const int error = take_error(ENTRY_##name);                                                \
+                                                                                                   \
+        if (error != 0) {                                                                          \
+            fail(error);                                                                           \
+        }                                                                                          \
+        return real.name arguments;                                                                \
+    }
+ENTRIES(WRAPPER)
+
+#define WRAPPED(fail, result, name, parameters, arguments) .name = wrapped_##name,
+static const rpi_os_table wrapped = {ENTRIES(WRAPPED)};
+
+static int find_entry(const char *name)
+{
+    if (name == NULL) {
+        return ENTRY_ANY;
+    }
+    for (int i = 0; i < ENTRY_COUNT; i++) {
+        if (strcmp(entry_names[i], name) == 0) {
+            return i;
+        }
+    }
+    give_up("no such system call in the table: ", name);
+}
+
+void rpi_fault_os_start(void)
+{
+    for (int i = 0; i <= ENTRY_COUNT; i++) {
+        atomic_store(&plans[i].calls, 0);
+        atomic_store(&plans[i].error, 0);
+        atomic_store(&plans[i].countdown, 0);
+    }
+    atomic_store(&has_fired, false);
+    if (!is_started) {
+        real = rpi_os;
+        rpi_os = wrapped;
+        is_started = true;
+    }
+}
+
+void rpi_fault_os_stop(void)
+{
+    if (is_started) {
+        rpi_os = real;
+        is_started = false;
+    }
+}
+
+void rpi_fault_os_fail(const char *entry, unsigned nth, int error)
+{
+    plan *planned = &plans[find_entry(entry)];
+
+    if (!is_started) {
+        give_up("rpi_fault_os_start comes first", "");
+    }
+    atomic_store(&planned->error, 0);
+    atomic_store(&planned->countdown, nth);
+    atomic_store(&planned->error, error);
+}
+
+unsigned rpi_fault_os_calls(const char *entry)
+{
+    return atomic_load(&plans[find_entry(entry)].calls);
+}
+
+bool rpi_fault_os_fired(void)
+{
+    return atomic_load(&has_fired);
+}
