@@ -1,0 +1,4 @@
+# The fuzz targets: built by the preset `fuzz`, a minute each as a test.
+rp_fuzz(NAME lines SOURCES fuzz/fuzz_lines.c)
+rp_fuzz(NAME ring SOURCES fuzz/fuzz_ring.c)
+rp_fuzz(NAME utf8 SOURCES fuzz/fuzz_utf8.c)
