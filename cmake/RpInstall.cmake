@@ -25,6 +25,10 @@ foreach(kind shared static)
         DESTINATION "${package_dir}")
 endforeach()
 
+if(RP_BUILD_CLI)
+    install(TARGETS running-process RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
+
 install(
     DIRECTORY "${PROJECT_SOURCE_DIR}/include/rp"
     DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
