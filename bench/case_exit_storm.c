@@ -3,6 +3,7 @@
  * and epoll a child. A cost that grows faster than the number of children shows as growth.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -30,11 +31,27 @@ static const rpi_metric storm_metrics[STORM_METRICS] = {
     [STORM_CPU] = {"cpu", "us/child", false},
 };
 
+static void *kill_all(void *user)
+{
+    const rpi_storm *storm = user;
+
+    for (size_t i = 0; i < storm->count; i++) {
+        (void)kill(storm->pids[i], SIGKILL); /* alive and ours: this is what it dies of */
+    }
+    return NULL;
+}
+
 void rpi_storm_kill(rpi_storm *storm)
 {
     rpi_meter_start(&storm->meter);
-    for (size_t i = 0; i < storm->count; i++) {
-        (void)kill(storm->pids[i], SIGKILL); /* ours, alive and unreaped */
+    if (!storm->by_thread) {
+        (void)kill_all(storm);
+        return;
+    }
+    storm->killer_runs = pthread_create(&storm->killer, NULL, kill_all, storm) == 0;
+    if (!storm->killer_runs) {
+        rpi_fail(storm->sample, "pthread_create failed");
+        (void)kill_all(storm); /* the subject waits for them */
     }
 }
 
@@ -231,6 +248,9 @@ static void run_storm(const rpi_job *job, rpi_sample *sample, void (*subject)(rp
     }
     rpi_meter_init(&storm.meter);
     subject(&storm);
+    if (storm.killer_runs) {
+        (void)pthread_join(storm.killer, NULL);
+    }
     if (sample->outcome == RPI_MEASURED) {
         sample->values[STORM_CHILD] = (double)storm.meter.wall_ns / 1e3 / (double)job->size;
         sample->values[STORM_ALL] = (double)storm.meter.wall_ns / 1e6;
@@ -267,18 +287,20 @@ static const rpi_subject storm_subjects[] = {
     {.name = "bare_pidfd", .run = run_pidfd},
     {.name = "libuv", .run = run_uv},
 };
-static const char *const storm_groups[] = {"sleepers"};
+static const char *const storm_groups[] = {"by_loop", "by_thread"};
 static const size_t storm_sizes[] = {1000, 2500, 5000, 10000};
 
 const rpi_case rpi_case_exit_storm = {
     .name = "exit_storm",
-    .question = "all children killed at once: from the first kill to the last exit reported",
+    .question =
+        "all children killed at once, by the loop's thread or by another while the loop runs: from "
+        "the first kill to the last exit reported",
     .budget = "linear (growth near 1); ratio to bare_wait >= 0.83 (its time + 20 %)",
     .size_name = "children",
     .metrics = storm_metrics,
     .metric_count = STORM_METRICS,
     .groups = storm_groups,
-    .group_count = 1,
+    .group_count = 2,
     .sizes = storm_sizes,
     .size_count = sizeof storm_sizes / sizeof storm_sizes[0],
     .reference_size = 1000,

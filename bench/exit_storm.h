@@ -3,6 +3,7 @@
 #ifndef RPI_BENCH_EXIT_STORM_H
 #define RPI_BENCH_EXIT_STORM_H
 
+#include <pthread.h>
 #include <sys/types.h>
 
 #include "bench/bench.h"
@@ -11,7 +12,10 @@
 typedef struct rpi_storm {
     const char *const *argv;
     size_t count;
-    pid_t *pids; /* filled in by the subject */
+    pid_t *pids;    /* filled in by the subject */
+    bool by_thread; /* another thread kills, while the subject waits already */
+    bool killer_runs;
+    pthread_t killer;
     rp_backend backend;
     rpi_meter meter; /* stopped by the subject when it has seen the last exit */
     rpi_sample *sample;
