@@ -320,7 +320,7 @@ void rpi_reactor_wake(rpi_reactor *reactor)
 
 /* ---- the end ---- */
 
-static void close_handles(rpi_reactor *reactor)
+void rpi_reactor_close_handles(rpi_reactor *reactor)
 {
     rpi_list *node;
 
@@ -369,9 +369,9 @@ void rpi_reactor_fini(rpi_reactor *reactor)
 {
     RP_ASSERT(!reactor->running);
     reactor->running = true; // callbacks that still come must not run the loop
-    close_handles(reactor);
+    rpi_reactor_close_handles(reactor);
     rpi_posts_close(reactor);
-    close_handles(reactor); // what posts have made
+    rpi_reactor_close_handles(reactor); // what posts have made
     reactor->closing = true;
     end_operations(reactor);
     RP_ASSERT(reactor->pending == 0);

@@ -118,6 +118,9 @@ int rpi_reactor_init(rpi_reactor *reactor, const rpi_reactor_options *options);
  * tasks that others embed are simply not called any more. */
 void rpi_reactor_fini(rpi_reactor *reactor);
 
+/** Closes public timers and watches, silently: before a closing loop waits for its children. */
+void rpi_reactor_close_handles(rpi_reactor *reactor);
+
 /** In a forked child: frees memory and descriptors, touches neither the kernel's ring nor the
  * registrations of the parent, calls nothing back. */
 void rpi_reactor_fini_forked(rpi_reactor *reactor);

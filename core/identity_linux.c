@@ -1,0 +1,136 @@
+/* Who a process is, beyond its reusable number: the time it was started, from /proc, and the kernel's own id of it, which newer kernels
+ * give as the inode of a pidfd. Called by the public functions only. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/os.h"
+#include "base/status.h"
+#include "core/loop.h"
+#include "core/process.h"
+
+/* Kernels before 6.9 give all pidfds one inode, of the anonymous file system; no process's own id is that small there or now. */
+enum { STAT_SIZE = 1024, FIELDS_TO_START = 20 };
+
+/* Ticks since the boot at which `pid` was started: field 22 of /proc/PID/stat. */
+static int read_start_ticks(int64_t pid, uint64_t *ret_ticks)
+{
+    char path[48];
+    char text[STAT_SIZE];
+    char *rest;
+    ssize_t size;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
+    fd = rpi_os.open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0) {
+        return errno == ENOENT ? RP_ESRCH : -errno;
+    }
+    size = rpi_os.read(fd, text, sizeof text - 1);
+    (void)rpi_os.close(fd);
+    if (size <= 0) {
+        return RP_ESRCH;
+    }
+    text[size] = '\0';
+    rest = strrchr(text, ')'); /* the name before it may hold anything */
+    for (int field = 0; rest != NULL && field < FIELDS_TO_START; field++) {
+        rest = strchr(rest + 1, ' ');
+    }
+    if (rest == NULL) {
+        return RP_EIO;
+    }
+    *ret_ticks = strtoull(rest + 1, NULL, 10);
+    return 0;
+}
+
+static int64_t milliseconds(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000 + time->tv_nsec / 1000000;
+}
+
+/* The wall clock at `ticks` after the boot. */
+static uint64_t wall_time_ms(uint64_t ticks)
+{
+    struct timespec real;
+    struct timespec boot;
+    uint64_t per_second = (uint64_t)sysconf(_SC_CLK_TCK);
+    int64_t booted_ms;
+
+    (void)clock_gettime(CLOCK_REALTIME, &real);
+    (void)clock_gettime(CLOCK_BOOTTIME, &boot);
+    booted_ms = milliseconds(&real) - milliseconds(&boot);
+    return (uint64_t)booted_ms + ticks * 1000 / per_second;
+}
+
+static uint64_t unique_id(int pidfd)
+{
+    struct stat pidfd_stat;
+    struct stat other_stat;
+    int other = rpi_os.pidfd_open(getpid(), 0);
+    uint64_t unique = 0;
+
+    if (other >= 0 && rpi_os.fstat(pidfd, &pidfd_stat) == 0 &&
+        rpi_os.fstat(other, &other_stat) == 0 && pidfd_stat.st_ino != other_stat.st_ino) {
+        unique = pidfd_stat.st_ino; /* one inode a process: it is an id */
+    }
+    if (other >= 0) {
+        (void)rpi_os.close(other);
+    }
+    return unique;
+}
+
+static int identify(int64_t pid, int pidfd, rp_identity *ret_identity)
+{
+    uint64_t ticks;
+    int r = read_start_ticks(pid, &ticks);
+
+    if (r < 0) {
+        return r;
+    }
+    *ret_identity = (rp_identity){.pid = pid,
+                                  .start_time_ms = wall_time_ms(ticks),
+                                  .unique = pidfd >= 0 ? unique_id(pidfd) : 0};
+    return 0;
+}
+
+int rp_identify(int64_t pid, rp_identity *ret_identity)
+{
+    int pidfd;
+    int r;
+
+    rpi_detail_clear();
+    if (pid <= 0 || pid > INT_MAX) {
+        return rpi_detail(RP_EINVAL, "%lld is no process number", (long long)pid);
+    }
+    pidfd = rpi_os.pidfd_open((pid_t)pid, 0);
+    if (pidfd < 0 && errno == ESRCH) {
+        return RP_ESRCH;
+    }
+    r = identify(pid, pidfd, ret_identity);
+    if (pidfd >= 0) {
+        (void)rpi_os.close(pidfd);
+    }
+    return r;
+}
+
+int rp_process_identity(const rp_process *process, rp_identity *ret_identity)
+{
+    int r = rpi_loop_enter(process->loop);
+
+    if (r < 0) {
+        return r;
+    }
+    if (process->state < RPI_PROCESS_RUNNING) {
+        return rpi_detail(RP_EAGAIN, "the child has not started");
+    }
+    if (process->reaped) { /* its number may be another's by now */
+        return RP_ESRCH;
+    }
+    return identify(process->pid, process->pidfd, ret_identity);
+}

@@ -1,0 +1,718 @@
+/* Processes: see process.h for the states. This file walks them: rp_spawn, the launch that comes back, the exit, the ends of the
+ * streams, done, the caller's close, the free. */
+#include "rp/process.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/os.h"
+#include "base/status.h"
+#include "core/command.h"
+#include "core/exit.h"
+#include "core/loop.h"
+#include "core/process.h"
+
+static void on_exit_op(rpi_op *op);
+static void on_task(rpi_task *task);
+
+/* ---- making one ------------------------------------------------------------- */
+
+/* What stands behind a process in its block of memory. */
+typedef struct block_layout {
+    size_t size;
+    size_t settings, lines, captures, writer, pull, chunks; /* offsets; 0 = not there */
+} block_layout;
+
+static size_t carve(block_layout *layout, size_t size)
+{
+    size_t place = layout->size;
+
+    layout->size += (size + 15) & ~(size_t)15;
+    return place;
+}
+
+static block_layout
+plan(const rp_command *command, const rpi_launch *launch, const rpi_handlers *handlers, bool pull)
+{
+    block_layout layout = {.size = 0};
+    rpi_settings settings;
+
+    (void)carve(&layout, sizeof(rp_process));
+    rpi_settings_from(command, &settings);
+    if (memcmp(&settings, &rpi_settings_default, sizeof settings) != 0) {
+        layout.settings = carve(&layout, sizeof settings);
+    }
+    if (pull || handlers->line != NULL) {
+        layout.lines = carve(&layout, 2 * sizeof(rpi_lines));
+    }
+    if (command->capture_max > 0) {
+        layout.captures = carve(&layout, 2 * sizeof(rpi_capture));
+        if (command->capture_order) {
+            layout.chunks = carve(&layout, rpi_chunks_size());
+        }
+    }
+    if (launch->ends[RP_STDIN].kind == RPI_END_PIPE) {
+        layout.writer = carve(&layout, rpi_writer_size());
+    }
+    if (pull) {
+        layout.pull = carve(&layout, rpi_pull_size());
+    }
+    return layout;
+}
+
+static void *behind(rp_process *process, size_t place)
+{
+    return place == 0 ? NULL : (char *)process + place;
+}
+
+static void place_streams(rp_process *process, const rp_command *command, const block_layout *layout)
+{
+    rpi_lines *lines = behind(process, layout->lines);
+    rpi_capture *captures = behind(process, layout->captures);
+
+    for (int i = 0; i < 2; i++) {
+        rpi_stream *stream = &process->streams[i];
+
+        stream->index = (uint8_t)i;
+        rpi_list_init(&stream->waiting);
+        if (process->launch->ends[i + 1].kind != RPI_END_PIPE) {
+            continue;
+        }
+        stream->lines = lines == NULL ? NULL : lines + i;
+        stream->capture = captures == NULL ? NULL : captures + i;
+        if (stream->capture != NULL) {
+            rpi_capture_init(stream->capture, command->capture_max, command->capture_keep);
+        }
+    }
+}
+
+static void place_parts(rp_process *process, const rp_command *command, const block_layout *layout)
+{
+    rpi_settings *settings = behind(process, layout->settings);
+
+    process->settings = &rpi_settings_default;
+    if (settings != NULL) {
+        rpi_settings_from(command, settings);
+        process->settings = settings;
+    }
+    place_streams(process, command, layout);
+    process->writer = behind(process, layout->writer);
+    if (process->writer != NULL) {
+        rpi_writer_init(process, process->writer);
+    }
+    process->chunks = behind(process, layout->chunks);
+    if (process->chunks != NULL) {
+        rpi_chunks_init(process->chunks);
+    }
+    process->pull = behind(process, layout->pull);
+    if (process->pull != NULL) {
+        rpi_pull_init(process, process->pull);
+    }
+}
+
+/* Takes the launch over, also on failure. */
+static int process_make(rp_loop *loop,
+                        const rp_command *command,
+                        rpi_launch *launch,
+                        const rpi_handlers *handlers,
+                        bool pull,
+                        rp_process **ret_process)
+{
+    block_layout layout = plan(command, launch, handlers, pull);
+    rp_process *process = rpi_alloc_zero(&loop->allocator, layout.size);
+    int r = -ENOMEM;
+
+    if (process == NULL) {
+        goto fail;
+    }
+    process->loop = loop;
+    r = rpi_timer_init(&loop->reactor, &process->timer, rpi_stop_timer);
+    if (r < 0) {
+        goto fail;
+    }
+    process->block_size = layout.size;
+    process->launch = launch;
+    process->handlers = *handlers;
+    process->own_group = launch->own_group || launch->new_session;
+    process->pidfd = -1;
+    process->step_at_ns = RP_FOREVER;
+    process->exit.queued_ns = launch->queued_ns;
+    process->order = loop->order_next++;
+    rpi_list_init(&process->node);
+    rpi_list_init(&process->queue_node);
+    rpi_task_init(&process->task, on_task);
+    launch->user = process;
+    place_parts(process, command, &layout);
+    *ret_process = process;
+    return 0;
+
+fail:
+    rpi_free(&loop->allocator, process, layout.size);
+    rpi_launch_free(launch);
+    return r;
+}
+
+static void process_free(rp_process *process)
+{
+    rp_loop *loop = process->loop;
+
+    RP_ASSERT(process->launch == NULL);
+    rpi_list_remove(&process->node);
+    rpi_task_cancel(&process->task);
+    rpi_timer_fini(&loop->reactor, &process->timer);
+    if (process->writer != NULL) {
+        rpi_writer_fini(process->writer);
+    }
+    if (process->pull != NULL) {
+        rpi_pull_fini(process);
+    }
+    if (process->chunks != NULL) {
+        rpi_chunks_fini(process);
+    }
+    for (int i = 0; i < 2; i++) {
+        rpi_stream_fini(&process->streams[i]);
+    }
+    if (process->pidfd >= 0) {
+        rpi_io_forget(&loop->reactor, &process->exit_io);
+        rpi_loop_close_fd(loop, process->pidfd);
+        loop->descriptors--;
+    }
+    rpi_free(&loop->allocator, process, process->block_size);
+}
+
+static void uncount(rp_process *process)
+{
+    if (process->counted) {
+        process->counted = false;
+        process->loop->reactor.left--;
+    }
+}
+
+/* ---- rp_spawn --------------------------------------------------------------- */
+
+static void read_handlers(const rp_handlers *handlers, rpi_handlers *ret_handlers)
+{
+    *ret_handlers = (rpi_handlers){0};
+    if (handlers != NULL) {
+        ret_handlers->started = handlers->started;
+        ret_handlers->data = handlers->data;
+        ret_handlers->line = handlers->line;
+        ret_handlers->eos = handlers->eos;
+        ret_handlers->exited = handlers->exited;
+        ret_handlers->done = handlers->done;
+    }
+}
+
+static int add_input(rp_process *process, rp_view input)
+{
+    int r = 0;
+
+    if (process->writer == NULL || input.data == NULL) {
+        return 0;
+    }
+    if (input.size > 0) {
+        r = rpi_writer_add(process->writer, input, NULL, NULL);
+    }
+    rpi_writer_end(process->writer);
+    return r;
+}
+
+int rp_spawn(rp_loop *loop,
+             const rp_command *command,
+             const rp_handlers *handlers,
+             void *user,
+             rp_process **ret_process)
+{
+    rp_command full;
+    rpi_handlers own;
+    rpi_launch *launch;
+    rp_process *process;
+    bool pull = handlers == NULL && ret_process != NULL;
+    int r = rpi_loop_enter(loop);
+
+    if (r < 0) {
+        return r;
+    }
+    if (loop->closing) {
+        return rpi_detail(RP_ECANCELED, "the loop is being closed");
+    }
+    r = rpi_command_read(command, &full);
+    r = r < 0 ? r : rpi_command_check(&full);
+    r = r < 0 ? r : rpi_launch_build(&loop->allocator, &full, &launch);
+    if (r < 0) {
+        return r;
+    }
+    read_handlers(handlers, &own);
+    r = process_make(loop, &full, launch, &own, pull, &process);
+    if (r < 0) {
+        return r;
+    }
+    r = add_input(process, full.input);
+    if (r < 0) {
+        rpi_launch_free(process->launch);
+        process->launch = NULL;
+        process_free(process);
+        return r;
+    }
+    process->user = user;
+    process->closes_itself = ret_process == NULL;
+    process->counted = true;
+    loop->reactor.left++;
+    rpi_list_append(&loop->processes, &process->node);
+    rpi_admission_add(process);
+    rpi_stop_arm(process); /* a deadline counts while queued too */
+    if (ret_process != NULL) {
+        *ret_process = process;
+    }
+    return 0;
+}
+
+/* ---- the launch comes back ---------------------------------------------------- */
+
+/* A child whose exit cannot be watched is of no use to anybody: ends it here and now. */
+static int abandon_child(rp_process *process, int error)
+{
+    rp_exit ignored;
+
+    rpi_stop_kill_now(process);
+    while (rpi_reap(process->loop, process->pidfd, true, &ignored) == RP_EAGAIN) {
+        struct pollfd entry = {.fd = process->pidfd, .events = POLLIN};
+
+        (void)rpi_os.poll(&entry, 1, -1); /* SIGKILL is on its way */
+    }
+    process->reaped = true;
+    return error;
+}
+
+static void take_child(rp_process *process, rpi_launch *launch)
+{
+    rp_loop *loop = process->loop;
+
+    process->pid = launch->pid;
+    process->pidfd = launch->pidfd;
+    launch->pidfd = -1;
+    process->state = RPI_PROCESS_RUNNING;
+    loop->spawned++;
+    loop->descriptors++;
+    process->active_at_ns = launch->started_ns;
+}
+
+static void open_pipes(rp_process *process, rpi_launch *launch)
+{
+    for (int i = 0; i < 2; i++) {
+        rpi_stream_open(&process->streams[i], launch->pipes[i + 1]);
+        launch->pipes[i + 1] = -1;
+    }
+    if (process->writer != NULL) {
+        rpi_writer_open(process->writer, launch->pipes[RP_STDIN]);
+        launch->pipes[RP_STDIN] = -1;
+    }
+}
+
+/* The child was closed by the caller while it was being launched. */
+static void go_on_closed(rp_process *process)
+{
+    if (!process->detached) {
+        rpi_stop_kill_now(process);
+    }
+    for (int i = 0; i < 2; i++) {
+        rpi_stream_abandon(&process->streams[i]);
+    }
+    if (process->writer != NULL) {
+        rpi_writer_abandon(process->writer);
+    }
+}
+
+static void child_runs(rp_process *process, rpi_launch *launch)
+{
+    int r;
+
+    take_child(process, launch);
+    rpi_io_init(&process->exit_io, process->pidfd);
+    rpi_op_init(&process->exit_op, RPI_OP_EXIT, &process->exit_io, on_exit_op);
+    r = rpi_op_start(rpi_process_reactor(process), &process->exit_op);
+    if (r < 0) {
+        rpi_process_fail(process, abandon_child(process, r), "watch");
+        return;
+    }
+    open_pipes(process, launch);
+    process->launch = NULL;
+    rpi_launch_free(launch);
+    rpi_admission_succeeded(process->loop);
+    if (process->closed) {
+        if (process->detached) {
+            uncount(process);
+        }
+        go_on_closed(process);
+        return;
+    }
+    if (process->handlers.started != NULL) {
+        process->handlers.started(process, process->user);
+    }
+    if (!process->closed) {
+        rpi_stop_arm(process);
+    }
+}
+
+void rpi_process_launched(rpi_launch *launch, void *user)
+{
+    rp_process *process = launch->user;
+    rp_loop *loop = process->loop;
+
+    (void)user;
+    loop->launching--;
+    process->exit.launched_ns = launch->launched_ns;
+    process->exit.started_ns = launch->error == 0 ? launch->started_ns : 0;
+    if (launch->error == 0) {
+        child_runs(process, launch);
+        return;
+    }
+    if (process->closed || !rpi_admission_retry(process, launch->error)) {
+        rpi_process_fail(process, launch->error, launch->phase);
+    }
+}
+
+/* Nobody has a claim on the child any more: tells the end, and lets others go. */
+static void process_done(rp_process *process)
+{
+    rp_loop *loop = process->loop;
+
+    process->state = RPI_PROCESS_DONE;
+    process->exit.done_ns = rpi_reactor_clock_ns(&loop->reactor);
+    rpi_timer_off(&loop->reactor, &process->timer);
+    if (process->live && !process->lost_child) {
+        process->live = false;
+        loop->live--;
+    }
+    rpi_admission_wake(loop);
+    uncount(process);
+    if (process->pull != NULL) {
+        rpi_pull_ready(process);
+    }
+    if (process->handlers.done != NULL) {
+        process->handlers.done(process, &process->exit, process->user);
+    }
+    if (process->closes_itself && !process->closed) {
+        rp_process_close(process);
+    }
+    rpi_process_advance_later(process);
+}
+
+void rpi_process_fail(rp_process *process, int error, const char *phase)
+{
+    rpi_launch_free(process->launch);
+    process->launch = NULL;
+    rpi_exit_from_failure(&process->exit, error, phase);
+    if (process->writer != NULL) {
+        rpi_writer_fail(process->writer, RP_EPIPE);
+    }
+    for (int i = 0; i < 2; i++) { /* nothing was piped, nothing has an end to tell */
+        rpi_stream_abandon(&process->streams[i]);
+    }
+    process->state = RPI_PROCESS_EXITED;
+    process->reaped = true;
+    rpi_process_advance_later(process);
+}
+
+/* ---- the exit ------------------------------------------------------------------ */
+
+/* One question for both streams: does anybody still hold their other ends? */
+static void ask_hung_up(rp_process *process, bool ret_hung_up[2])
+{
+    struct pollfd entries[2];
+    size_t count = 0;
+
+    ret_hung_up[0] = false;
+    ret_hung_up[1] = false;
+    for (int i = 0; i < 2; i++) {
+        if (process->streams[i].state == RPI_STREAM_OPEN) {
+            entries[count++] = (struct pollfd){.fd = (int)process->streams[i].io.handle};
+        }
+    }
+    if (count == 0) {
+        return;
+    }
+    process->loop->kernel_calls++;
+    if (rpi_os.poll(entries, count, 0) <= 0) {
+        return;
+    }
+    for (int i = 1; i >= 0; i--) {
+        if (process->streams[i].state == RPI_STREAM_OPEN) {
+            ret_hung_up[i] = (entries[--count].revents & (POLLHUP | POLLERR)) != 0;
+        }
+    }
+}
+
+static void drain(rp_process *process)
+{
+    bool hung_up[2];
+
+    if (process->closed) {
+        for (int i = 0; i < 2; i++) {
+            rpi_stream_abandon(&process->streams[i]);
+        }
+        return;
+    }
+    ask_hung_up(process, hung_up);
+    for (int i = 0; i < 2; i++) {
+        rpi_stream_after_exit(&process->streams[i], hung_up[i]);
+    }
+}
+
+/* Whether status and reaping can be had in one call: nothing stands between them. */
+static bool ends_at_once(const rp_process *process)
+{
+    return process->step == RPI_STEP_NONE && process->handlers.exited == NULL &&
+           rpi_stream_is_over(&process->streams[0]) && rpi_stream_is_over(&process->streams[1]);
+}
+
+/* The end of a child whose done was told before: only its body is left. */
+static void on_late_exit(rp_process *process)
+{
+    rp_loop *loop = process->loop;
+    rp_exit ignored;
+
+    (void)rpi_reap(loop, process->pidfd, true, &ignored);
+    process->lost_child = false;
+    process->live = false;
+    loop->live--;
+    rpi_admission_wake(loop);
+    rpi_process_advance_later(process);
+}
+
+static void on_exit_op(rpi_op *op)
+{
+    rp_process *process = RPI_CONTAINER(op, rp_process, exit_op);
+    rp_loop *loop = process->loop;
+    bool at_once = ends_at_once(process);
+    int r;
+
+    if (op->result == -ECANCELED) { /* the loop closes and waits no longer */
+        process->state = RPI_PROCESS_DONE;
+        process->lost_child = false;
+        rpi_process_advance_later(process);
+        return;
+    }
+    if (process->lost_child) {
+        on_late_exit(process);
+        return;
+    }
+    r = rpi_reap(loop, process->pidfd, at_once, &process->exit);
+    if (r == RP_EAGAIN && rpi_op_start(&loop->reactor, op) == 0) {
+        return; /* woken for nothing */
+    }
+    loop->exited++;
+    process->reaped = at_once || r == RP_ELOST;
+    process->exit.exited_ns = rpi_reactor_clock_ns(&loop->reactor);
+    process->state = RPI_PROCESS_EXITED;
+    if (process->writer != NULL) {
+        rpi_writer_fail(process->writer, RP_EPIPE);
+    }
+    if (process->pull != NULL) {
+        uncount(process);
+        rpi_pull_ready(process);
+    }
+    if (process->handlers.exited != NULL) {
+        process->handlers.exited(process, &process->exit, process->user);
+    }
+    drain(process);
+    rpi_stop_arm(process);
+    rpi_process_advance(process);
+}
+
+/* ---- the end -------------------------------------------------------------------- */
+
+static bool report_ends(rp_process *process)
+{
+    bool all = true;
+
+    for (int i = 0; i < 2; i++) {
+        rpi_stream *stream = &process->streams[i];
+
+        if (process->pull == NULL && rpi_stream_is_drained(stream)) {
+            stream->state = RPI_STREAM_REPORTED;
+            if (process->handlers.eos != NULL) {
+                process->handlers.eos(process, rpi_stream_name(stream), process->user);
+            }
+        }
+        if (process->pull == NULL && stream->state == RPI_STREAM_ENDED) {
+            all = false;
+        }
+        all = all && rpi_stream_is_over(stream);
+    }
+    return all;
+}
+
+static void process_finish(rp_process *process)
+{
+    for (int i = 0; i < 2; i++) {
+        if (process->streams[i].held) {
+            process->exit.holders = 1;
+        }
+    }
+    if (!process->reaped) {
+        rp_exit known; /* already; a thief in between must not make it unknown again */
+
+        if (process->step == RPI_STEP_KILL) {
+            rpi_stop_kill_now(process); /* who was forked since, while the number is still ours */
+        }
+        (void)rpi_reap(process->loop, process->pidfd, true, &known);
+        process->reaped = true;
+    }
+    if (rpi_stop_awaits_tree(process)) {
+        return;
+    }
+    process_done(process);
+}
+
+void rpi_process_advance(rp_process *process)
+{
+    if (process->state == RPI_PROCESS_DONE || process->state < RPI_PROCESS_RUNNING) {
+        return;
+    }
+    if (!report_ends(process) || process->state != RPI_PROCESS_EXITED) {
+        return;
+    }
+    if (process->writer != NULL && !rpi_writer_is_idle(process->writer)) {
+        return;
+    }
+    if (process->launch == NULL) {
+        process_finish(process);
+    }
+}
+
+void rpi_process_give_up(rp_process *process, uint32_t survivors)
+{
+    process->exit.survivors = survivors;
+    if (process->state == RPI_PROCESS_RUNNING) { /* not even the leader went */
+        rpi_exit_from_loss(&process->exit);
+        process->lost_child = true;
+        process->reaped = true; /* no more signals: it had the strongest */
+        process->state = RPI_PROCESS_EXITED;
+        if (process->writer != NULL) {
+            rpi_writer_fail(process->writer, RP_EPIPE);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        rpi_stream_settle(&process->streams[i]);
+    }
+    process->step = RPI_STEP_GIVEN_UP;
+    rpi_process_advance_later(process);
+}
+
+/* ---- close and free ---------------------------------------------------------------- */
+
+static bool is_quiet(const rp_process *process)
+{
+    if (process->lost_child || !rpi_op_is_idle(&process->exit_op)) {
+        return false;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (!rpi_op_is_idle(&process->streams[i].op)) {
+            return false;
+        }
+    }
+    return process->writer == NULL || rpi_writer_is_idle(process->writer);
+}
+
+void rpi_process_advance_later(rp_process *process)
+{
+    rpi_task_start(rpi_process_reactor(process), &process->task);
+}
+
+static void on_task(rpi_task *task)
+{
+    rp_process *process = RPI_CONTAINER(task, rp_process, task);
+
+    if (process->state == RPI_PROCESS_DONE) {
+        if (process->tree != NULL && rpi_tree_close(process->tree)) {
+            process->tree = NULL;
+        }
+        if (process->closed && process->tree == NULL && is_quiet(process)) {
+            process_free(process);
+        }
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        rpi_stream *stream = &process->streams[i];
+
+        if (!process->closed && stream->state != RPI_STREAM_NONE) { /* a pause may have ended */
+            rpi_stream_deliver(stream);
+            rpi_stream_arm(stream);
+        }
+    }
+    rpi_process_advance(process);
+}
+
+static void close_before_start(rp_process *process)
+{
+    rp_loop *loop = process->loop;
+
+    if (process->state == RPI_PROCESS_QUEUED) {
+        rpi_admission_remove(process);
+    } else if (rpi_spawner_take_back(loop->spawner, process->launch)) {
+        loop->launching--;
+    } else {
+        return; /* it comes back soon */
+    }
+    rpi_process_fail(process, RP_ECANCELED, NULL);
+}
+
+void rp_process_close(rp_process *process)
+{
+    rp_loop *loop;
+
+    if (process == NULL || rpi_loop_enter(process->loop) < 0 || process->closed) {
+        return;
+    }
+    loop = process->loop;
+    process->closed = true;
+    process->handlers = (rpi_handlers){0};
+    process->detached =
+        process->settings->on_close == RP_ON_CLOSE_DETACH && process->state < RPI_PROCESS_EXITED;
+    if (process->gone != NULL) {
+        *process->gone = true;
+    }
+    if (process->pull != NULL) {
+        rpi_pull_fini(process);
+    }
+    rpi_list_remove(&process->node);
+    rpi_list_append(&loop->closed, &process->node);
+    if (process->state < RPI_PROCESS_RUNNING) {
+        if (!process->detached) { /* a detached one is still to be launched, and counts until then */
+            close_before_start(process);
+        }
+    } else if (process->state != RPI_PROCESS_DONE) {
+        go_on_closed(process);
+    }
+    if (process->detached && process->state == RPI_PROCESS_RUNNING) {
+        uncount(process);
+    } else if (!process->counted && process->state != RPI_PROCESS_DONE) {
+        process->counted = true; /* pull mode let go of it at the exit: until it is reaped it is left again */
+        loop->reactor.left++;
+    }
+    rpi_process_advance_later(process);
+}
+
+void rpi_process_free_forked(rp_process *process)
+{
+    if (process->state == RPI_PROCESS_QUEUED) {
+        rpi_launch_free(process->launch);
+    }
+    process->launch = NULL; /* with the spawner, which frees what it can find */
+    if (process->tree != NULL) {
+        rpi_free(&process->loop->allocator, process->tree, rpi_tree_size());
+        process->tree = NULL;
+    }
+    for (int i = 0; i < 2; i++) {
+        process->streams[i].op.state = RPI_OP_IDLE;
+        rpi_stream_abandon(&process->streams[i]);
+    }
+    if (process->writer != NULL) {
+        rpi_writer_forget_op(process->writer);
+    }
+    process_free(process);
+}

@@ -1,0 +1,485 @@
+/* Stopping: signals to a child's tree, the ladder of a stop, and everything that is due at a time (wall clock, deadline, quiet
+ * time, drain grace, the next step), kept by one timer a process that is armed for the earliest of them.
+ *
+ * A number is signalled only while the leader is unreaped (process.c reaps it at the end), so that no stranger is ever hit; later
+ * the members that are left are reached through pidfds of their own (tree_linux.c). */
+#include <errno.h>
+#include <signal.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/os.h"
+#include "base/status.h"
+#include "core/loop.h"
+#include "core/process.h"
+
+#define GRACE_DEFAULT_NS RP_SECOND
+#define TERMINATE_DEFAULT_NS (2 * RP_SECOND)
+#define KILL_DEFAULT_NS (2 * RP_SECOND)
+
+static const rp_stop_options kill_only = {.size = sizeof kill_only, .no_interrupt = true};
+
+/* ---- signals -------------------------------------------------------------------- */
+
+static int send_to_leader(rp_process *process, int signal)
+{
+    if (rpi_os.pidfd_send_signal(process->pidfd, signal, 0) < 0) {
+        return errno == ESRCH ? 0 : -errno; /* gone already: what was wanted */
+    }
+    return 0;
+}
+
+static int send_to_tree(rp_process *process, int signal)
+{
+    if (process->tree != NULL) {
+        rpi_tree_signal(process->tree, signal);
+        return 0;
+    }
+    if (process->reaped) {
+        return 0;
+    }
+    process->loop->kernel_calls++;
+    if (!process->own_group) {
+        return send_to_leader(process, signal);
+    }
+    if (rpi_os.kill((pid_t)-process->pid, signal) < 0) {
+        return errno == ESRCH ? send_to_leader(process, signal) : -errno;
+    }
+    return 0;
+}
+
+void rpi_stop_kill_now(rp_process *process)
+{
+    (void)send_to_tree(process, SIGKILL); /* refused by the system (another user's): then its exit is awaited as it comes */
+}
+
+int rp_signal(rp_process *process, int signal, rp_scope scope)
+{
+    int r = rpi_loop_enter(process->loop);
+
+    if (r < 0) {
+        return r;
+    }
+    if (signal < 0 || signal > 64) {
+        return rpi_detail(RP_EINVAL, "signal %d is none", signal);
+    }
+    if (scope == RP_SCOPE_FOREGROUND) {
+        return rpi_detail(RP_EUNSUPPORTED, "only a child on a pseudo-terminal has a foreground");
+    }
+    if (scope != RP_SCOPE_TREE && scope != RP_SCOPE_LEADER) {
+        return rpi_detail(RP_EINVAL, "scope %d is none", (int)scope);
+    }
+    if (process->state < RPI_PROCESS_RUNNING) {
+        return rpi_detail(RP_EAGAIN, "the child has not started");
+    }
+    if (process->reaped && process->tree == NULL) {
+        return RP_ESRCH;
+    }
+    if (scope == RP_SCOPE_TREE) {
+        return send_to_tree(process, signal);
+    }
+    if (process->reaped || rpi_os.pidfd_send_signal(process->pidfd, signal, 0) < 0) {
+        return process->reaped ? RP_ESRCH : -errno;
+    }
+    return 0;
+}
+
+/* ---- steps ------------------------------------------------------------------------ */
+
+static rp_stop_reason reason_of(rpi_step step)
+{
+    switch (step) {
+    case RPI_STEP_NONE:
+        return RP_STOP_NONE;
+    case RPI_STEP_INTERRUPT:
+    case RPI_STEP_INTERRUPT_AGAIN:
+        return RP_STOP_INTERRUPT;
+    case RPI_STEP_TERMINATE:
+        return RP_STOP_TERMINATE;
+    case RPI_STEP_KILL:
+    case RPI_STEP_GIVEN_UP:
+        return RP_STOP_KILL;
+    }
+    return RP_STOP_NONE;
+}
+
+static uint64_t or_default(uint64_t span_ns, uint64_t default_ns)
+{
+    return span_ns != 0 ? span_ns : default_ns;
+}
+
+static uint64_t wait_after(const rp_stop_options *ladder, rpi_step step)
+{
+    switch (step) {
+    case RPI_STEP_INTERRUPT:
+    case RPI_STEP_INTERRUPT_AGAIN:
+        return or_default(ladder->grace_ns, GRACE_DEFAULT_NS);
+    case RPI_STEP_TERMINATE:
+        return or_default(ladder->terminate_ns, TERMINATE_DEFAULT_NS);
+    case RPI_STEP_KILL:
+        return or_default(ladder->kill_ns, KILL_DEFAULT_NS);
+    case RPI_STEP_NONE:
+    case RPI_STEP_GIVEN_UP:
+        break;
+    }
+    return RP_FOREVER;
+}
+
+static rpi_step step_after(const rp_stop_options *ladder, rpi_step step)
+{
+    switch (step) {
+    case RPI_STEP_NONE:
+        return ladder->no_interrupt ? RPI_STEP_TERMINATE : RPI_STEP_INTERRUPT;
+    case RPI_STEP_INTERRUPT:
+        if (!ladder->no_second_interrupt) {
+            return RPI_STEP_INTERRUPT_AGAIN;
+        }
+        return ladder->terminate_ns != 0 ? RPI_STEP_TERMINATE : RPI_STEP_KILL;
+    case RPI_STEP_INTERRUPT_AGAIN:
+        return ladder->terminate_ns != 0 ? RPI_STEP_TERMINATE : RPI_STEP_KILL;
+    case RPI_STEP_TERMINATE:
+        return RPI_STEP_KILL;
+    case RPI_STEP_KILL:
+    case RPI_STEP_GIVEN_UP:
+        break;
+    }
+    return RPI_STEP_GIVEN_UP;
+}
+
+static int signal_of(const rp_process *process, rpi_step step)
+{
+    switch (step) {
+    case RPI_STEP_INTERRUPT:
+    case RPI_STEP_INTERRUPT_AGAIN:
+        return SIGINT;
+    case RPI_STEP_TERMINATE:
+        return process->ladder.terminate_signal != 0 ? process->ladder.terminate_signal : SIGTERM;
+    case RPI_STEP_KILL:
+    case RPI_STEP_NONE:
+    case RPI_STEP_GIVEN_UP:
+        break;
+    }
+    return SIGKILL;
+}
+
+/* Sends one step and notes it. A call's own reason follows its steps; what set out first for another reason keeps it. */
+static int send_step(rp_process *process, rpi_step step)
+{
+    rp_exit *exit = &process->exit;
+    int r = send_to_tree(process, signal_of(process, step));
+
+    if (exit->reason == RP_STOP_NONE || exit->reason == reason_of((rpi_step)process->step)) {
+        exit->reason = reason_of(step);
+    }
+    process->step = (uint8_t)step;
+    exit->step = reason_of(step);
+    if (step == RPI_STEP_INTERRUPT || step == RPI_STEP_INTERRUPT_AGAIN) {
+        exit->interrupts++;
+    }
+    return r;
+}
+
+static int take_step(rp_process *process, rpi_step step)
+{
+    int r = send_step(process, step);
+
+    process->laddered = true;
+    process->step_at_ns = rpi_clock_after(rpi_reactor_clock_ns(rpi_process_reactor(process)),
+                                          wait_after(&process->ladder, step));
+    rpi_stop_arm(process);
+    return r;
+}
+
+static void next_step(rp_process *process)
+{
+    rpi_step next = step_after(&process->ladder, (rpi_step)process->step);
+
+    if (process->kill_when_started) {
+        process->kill_when_started = false;
+        next = RPI_STEP_KILL;
+    }
+    if (next != RPI_STEP_GIVEN_UP) {
+        (void)take_step(process, next); /* refused: the next step may be allowed, the last one gives up */
+        return;
+    }
+    process->step_at_ns = RP_FOREVER;
+    if (process->state == RPI_PROCESS_EXITED && process->tree == NULL) {
+        return; /* its leader is gone and its output still drains: the rest is looked at after that */
+    }
+    rpi_process_give_up(process, process->tree != NULL ? rpi_tree_count(process->tree) : 1);
+}
+
+/* ---- what sets out to stop -------------------------------------------------------- */
+
+/* A launch that has not begun is cancelled; one that is under way is stopped as soon as it runs: then false. */
+static bool cancel_launch(rp_process *process, int error)
+{
+    rp_loop *loop = process->loop;
+
+    if (process->state == RPI_PROCESS_QUEUED) {
+        rpi_admission_remove(process);
+    } else if (process->state == RPI_PROCESS_LAUNCHING &&
+               rpi_spawner_take_back(loop->spawner, process->launch)) {
+        loop->launching--;
+    } else {
+        return false;
+    }
+    rpi_process_fail(process, error, NULL);
+    return true;
+}
+
+void rpi_stop_for(rp_process *process,
+                  rp_stop_reason reason,
+                  const char *phase,
+                  const rp_stop_options *options)
+{
+    if (process->exit.reason != RP_STOP_NONE && process->laddered) {
+        return; /* on its way already */
+    }
+    if (process->exit.reason == RP_STOP_NONE) {
+        process->exit.reason = reason;
+        process->exit.phase = phase;
+    }
+    process->ladder = *options;
+    (void)take_step(process, step_after(options, RPI_STEP_NONE)); /* refused: the ladder goes on */
+}
+
+/* A spawner thread is starting it at this moment: whatever the stop was, it would have cancelled the launch. */
+static int kill_when_started(rp_process *process)
+{
+    process->ladder = kill_only;
+    process->kill_when_started = true;
+    process->laddered = true;
+    process->step_at_ns = 0;
+    return 0;
+}
+
+/* Begins a ladder, or lets a weaker one be overtaken. */
+static int begin(rp_process *process, const rp_stop_options *ladder, rpi_step first)
+{
+    if (process->state == RPI_PROCESS_DONE || process->step >= RPI_STEP_GIVEN_UP) {
+        return 0;
+    }
+    if (cancel_launch(process, RP_ECANCELED)) {
+        return 0;
+    }
+    if (process->laddered && process->step >= first) {
+        return 0;
+    }
+    process->ladder = *ladder;
+    if (process->state == RPI_PROCESS_LAUNCHING) {
+        return kill_when_started(process);
+    }
+    return take_step(process, first);
+}
+
+int rp_stop(rp_process *process, const rp_stop_options *options)
+{
+    rp_stop_options ladder;
+    int r = rpi_loop_enter(process->loop);
+
+    r = r < 0 ? r : rpi_stop_options_read(options, &ladder);
+    if (r < 0) {
+        return r;
+    }
+    if (ladder.terminate_signal < 0 || ladder.terminate_signal > 64) {
+        return rpi_detail(RP_EINVAL, "terminate_signal %d is no signal", ladder.terminate_signal);
+    }
+    return begin(process, &ladder, step_after(&ladder, RPI_STEP_NONE));
+}
+
+int rp_kill(rp_process *process)
+{
+    int r = rpi_loop_enter(process->loop);
+
+    return r < 0 ? r : begin(process, &kill_only, RPI_STEP_KILL);
+}
+
+/* One signal, no ladder. */
+static int send_once(rp_process *process, rpi_step step)
+{
+    int r = rpi_loop_enter(process->loop);
+
+    if (r < 0) {
+        return r;
+    }
+    if (process->state == RPI_PROCESS_DONE || cancel_launch(process, RP_ECANCELED)) {
+        return 0;
+    }
+    if (process->state == RPI_PROCESS_LAUNCHING) {
+        return kill_when_started(process);
+    }
+    if (process->laddered) { /* a ladder goes on from where it is */
+        if (step < process->step) {
+            step = (rpi_step)process->step;
+        }
+        process->exit.interrupts += step <= RPI_STEP_INTERRUPT_AGAIN ? 1 : 0;
+        return send_to_tree(process, signal_of(process, step));
+    }
+    process->ladder = process->settings->stop;
+    return send_step(process, step);
+}
+
+int rp_interrupt(rp_process *process)
+{
+    return send_once(process, RPI_STEP_INTERRUPT);
+}
+
+int rp_terminate(rp_process *process)
+{
+    return send_once(process, RPI_STEP_TERMINATE);
+}
+
+/* ---- the rest of the tree ------------------------------------------------------------ */
+
+bool rpi_stop_awaits_tree(rp_process *process)
+{
+    rpi_tree *tree = process->tree;
+    int r = 0;
+
+    if (!process->laddered || process->closed || process->pid == 0 || !process->own_group ||
+        process->step >= RPI_STEP_GIVEN_UP || process->lost_child) {
+        return false;
+    }
+    if (tree == NULL) {
+        r = rpi_tree_open(process, &tree);
+        process->tree = tree;
+    }
+    if (r < 0) { /* it cannot be looked at: say that there may be somebody, rather than nothing */
+        process->exit.survivors = 1;
+        return false;
+    }
+    if (tree == NULL || rpi_tree_is_empty(tree)) {
+        process->step_at_ns = RP_FOREVER;
+        return false;
+    }
+    if (process->step_at_ns == RP_FOREVER) {
+        process->step_at_ns = rpi_clock_after(process->loop->reactor.now_ns,
+                                              wait_after(&process->ladder, (rpi_step)process->step));
+    }
+    rpi_stop_arm(process);
+    return true;
+}
+
+/* ---- time ------------------------------------------------------------------------------ */
+
+/* Whether silence counts: some stream is open, and we would take what came. */
+static bool listens(const rp_process *process)
+{
+    for (int i = 0; i < 2; i++) {
+        const rpi_stream *stream = &process->streams[i];
+
+        if (stream->state == RPI_STREAM_OPEN && !stream->paused && !rpi_op_is_idle(&stream->op)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
+}
+
+static uint64_t wall_at(const rp_process *process)
+{
+    uint64_t span_ns = process->settings->timeout_ns;
+
+    if (span_ns == 0 || process->exit.started_ns == 0) {
+        return RP_FOREVER;
+    }
+    return rpi_clock_after(process->exit.started_ns, span_ns);
+}
+
+static uint64_t quiet_at(const rp_process *process)
+{
+    uint64_t span_ns = process->settings->quiet_timeout_ns;
+
+    if (span_ns == 0 || process->state != RPI_PROCESS_RUNNING) {
+        return RP_FOREVER;
+    }
+    return rpi_clock_after(process->active_at_ns, span_ns);
+}
+
+static uint64_t deadline_at(const rp_process *process)
+{
+    return process->settings->deadline_at_ns != 0 ? process->settings->deadline_at_ns : RP_FOREVER;
+}
+
+static uint64_t grace_at(const rp_process *process)
+{
+    if (process->settings->drain != RP_DRAIN_GRACE || process->state != RPI_PROCESS_EXITED) {
+        return RP_FOREVER;
+    }
+    if (process->streams[0].state != RPI_STREAM_TO_EOF &&
+        process->streams[1].state != RPI_STREAM_TO_EOF) {
+        return RP_FOREVER;
+    }
+    return rpi_clock_after(process->exit.exited_ns, process->settings->drain_grace_ns);
+}
+
+void rpi_stop_arm(rp_process *process)
+{
+    uint64_t at_ns = process->step_at_ns;
+
+    if (process->state == RPI_PROCESS_DONE || process->closed) {
+        rpi_timer_off(rpi_process_reactor(process), &process->timer);
+        return;
+    }
+    if (!process->laddered) { /* what has set out to stop is stopped once */
+        at_ns = earlier(earlier(wall_at(process), quiet_at(process)), deadline_at(process));
+    }
+    at_ns = earlier(at_ns, grace_at(process));
+    if (at_ns == RP_FOREVER) {
+        rpi_timer_off(rpi_process_reactor(process), &process->timer);
+    } else {
+        rpi_timer_set(rpi_process_reactor(process), &process->timer, at_ns);
+    }
+}
+
+/* Output that nobody has to wait for any more. */
+static void settle(rp_process *process)
+{
+    for (int i = 0; i < 2; i++) {
+        rpi_stream_settle(&process->streams[i]);
+    }
+    rpi_process_advance(process);
+}
+
+static void time_is_over(rp_process *process, rp_stop_reason reason)
+{
+    bool exited = process->state == RPI_PROCESS_EXITED;
+
+    if (cancel_launch(process, RP_ETIMEDOUT)) {
+        return;
+    }
+    if (process->state == RPI_PROCESS_LAUNCHING) {
+        return; /* started will arm the timer again */
+    }
+    rpi_stop_for(process, reason, NULL, &process->settings->stop);
+    if (exited) {
+        settle(process);
+    }
+}
+
+void rpi_stop_timer(rpi_timer *timer)
+{
+    rp_process *process = RPI_CONTAINER(timer, rp_process, timer);
+    uint64_t now_ns = process->loop->reactor.now_ns;
+
+    if (process->laddered && now_ns >= process->step_at_ns) {
+        next_step(process);
+    } else if (!process->laddered && now_ns >= earlier(wall_at(process), deadline_at(process))) {
+        time_is_over(process, RP_STOP_TIMEOUT);
+    } else if (!process->laddered && now_ns >= quiet_at(process)) {
+        if (listens(process)) {
+            time_is_over(process, RP_STOP_QUIET);
+        } else {
+            process->active_at_ns = now_ns; /* we kept it waiting: its silence says nothing */
+        }
+    }
+    if (now_ns >= grace_at(process)) {
+        settle(process);
+    }
+    rpi_stop_arm(process);
+}

@@ -1,0 +1,430 @@
+/* Streams: one output of a child, from the kernel into its ring and from there to whoever wants it. The only place where a
+ * child's bytes are read. A read is armed whenever there is room and nobody paused; a full ring arms none, so that the pipe
+ * fills and the child waits. After the leader's exit the drain is exact work (states in process.h): a pending read is taken back, what is in
+ * the pipe then is measured, and exactly that is read, whatever a grandchild goes on writing.
+ *
+ * Called by the reactor (on_op), and by process.c for pause, exit and close. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/assert.h"
+#include "base/os.h"
+#include "core/loop.h"
+#include "core/process.h"
+
+static void on_op(rpi_op *op);
+
+static uint64_t *byte_count(rpi_stream *stream)
+{
+    rp_exit *exit = &rpi_stream_process(stream)->exit;
+
+    return stream->index == 0 ? &exit->out_bytes : &exit->err_bytes;
+}
+
+void rpi_stream_open(rpi_stream *stream, int fd)
+{
+    rp_process *process = rpi_stream_process(stream);
+
+    rpi_list_init(&stream->waiting);
+    if (fd < 0) {
+        stream->state = RPI_STREAM_NONE;
+        return;
+    }
+    stream->state = RPI_STREAM_OPEN;
+    rpi_io_init(&stream->io, fd);
+    rpi_op_init(&stream->op, RPI_OP_READ, &stream->io, on_op);
+    process->loop->descriptors++;
+    rpi_stream_arm(stream);
+}
+
+/* ---- memory ---------------------------------------------------------------- */
+
+static bool ring_open(rpi_stream *stream)
+{
+    rp_process *process = rpi_stream_process(stream);
+    rp_loop *loop = process->loop;
+    size_t size = process->settings->ring_size != 0 ? process->settings->ring_size : loop->ring_size;
+
+    if (loop->memory_max != 0 && rpi_ring_pool_used_bytes(loop->rings) > 0 &&
+        (loop->budget.used > loop->memory_max || size > loop->memory_max - loop->budget.used)) {
+        return false;
+    }
+    if (rpi_ring_open(loop->rings, process->settings->ring_size, &stream->ring) < 0) {
+        /* The system's no: somebody may give memory back that we do not hear of, so ask again. */
+        rpi_timer_set(&loop->reactor, &loop->memory_timer, loop->reactor.now_ns + 100 * RP_MILLISECOND);
+        return false;
+    }
+    loop->budget.used += stream->ring.size;
+    return true;
+}
+
+static void ring_close(rpi_stream *stream)
+{
+    rp_loop *loop = rpi_stream_process(stream)->loop;
+
+    if (!rpi_ring_is_open(&stream->ring)) {
+        return;
+    }
+    loop->budget.used -= stream->ring.size;
+    rpi_ring_close(loop->rings, &stream->ring);
+    stream->delivered = 0;
+    rpi_streams_serve_waiting(loop);
+}
+
+void rpi_streams_serve_waiting(rp_loop *loop)
+{
+    while (!rpi_list_is_empty(&loop->memory_waiting)) {
+        rpi_stream *stream = RPI_CONTAINER(loop->memory_waiting.next, rpi_stream, waiting);
+
+        if (!ring_open(stream)) {
+            return;
+        }
+        rpi_list_remove(&stream->waiting);
+        rpi_stream_arm(stream);
+    }
+}
+
+void rpi_stream_release_ring(rpi_stream *stream)
+{
+    rp_loop *loop = rpi_stream_process(stream)->loop;
+
+    if (loop->memory_max != 0 && rpi_ring_is_open(&stream->ring) && stream->ring.count == 0 &&
+        rpi_op_is_idle(&stream->op) && !rpi_pull_holds(stream)) {
+        ring_close(stream);
+    }
+}
+
+/* ---- reading ---------------------------------------------------------------- */
+
+static void stream_end(rpi_stream *stream)
+{
+    rp_process *process = rpi_stream_process(stream);
+
+    rpi_io_forget(rpi_process_reactor(process), &stream->io);
+    rpi_loop_close_fd(process->loop, (int)stream->io.handle);
+    process->loop->descriptors--;
+    stream->state = RPI_STREAM_ENDED;
+}
+
+static void start_op(rpi_stream *stream, rpi_op_kind kind)
+{
+    rp_process *process = rpi_stream_process(stream);
+    int r;
+
+    stream->op.kind = (uint8_t)kind;
+    r = rpi_op_start(rpi_process_reactor(process), &stream->op);
+    if (r < 0) {
+        if (kind == RPI_OP_READ) {
+            rpi_ring_commit(&stream->ring, 0);
+        }
+        rpi_loop_log(process->loop, 0, "a stream of child %lld ends: it cannot be read (%s)",
+                     (long long)process->pid, rp_error_name(r));
+        stream->held = true;
+        stream_end(stream);
+        rpi_process_advance_later(process);
+    }
+}
+
+/* Whether a read into this stream's ring would be right now. */
+static bool wants_read(const rpi_stream *stream)
+{
+    if (rpi_stream_is_over(stream) || stream->state == RPI_STREAM_SETTLING || stream->paused) {
+        return false;
+    }
+    return rpi_op_is_idle(&stream->op) && rpi_list_is_empty(&stream->waiting);
+}
+
+void rpi_stream_arm(rpi_stream *stream)
+{
+    rp_process *process = rpi_stream_process(stream);
+    char *memory;
+    uint32_t size;
+
+    if (!wants_read(stream)) {
+        return;
+    }
+    if (!rpi_ring_is_open(&stream->ring)) {
+        if (process->loop->memory_max != 0 && stream->state != RPI_STREAM_EXACT) {
+            stream->op.size = RP_READABLE; /* quiet streams hold no memory of the budget */
+            start_op(stream, RPI_OP_POLL);
+            return;
+        }
+        if (!ring_open(stream)) {
+            rpi_list_append(&process->loop->memory_waiting, &stream->waiting);
+            return;
+        }
+    }
+    if (!stream->ring.mirrored && rpi_pull_holds(stream)) {
+        return; /* reserving would move the bytes that a pulled view shows */
+    }
+    size = rpi_ring_reserve(&stream->ring, &memory);
+    if (size == 0) {
+        return;
+    }
+    if (stream->state == RPI_STREAM_EXACT && size > stream->left) {
+        size = stream->left;
+    }
+    stream->op.data = memory;
+    stream->op.size = size;
+    start_op(stream, RPI_OP_READ);
+}
+
+/* Counts, keeps and stamps what was read: the last `size` unread bytes. */
+static void take_in(rpi_stream *stream, uint32_t size)
+{
+    rp_process *process = rpi_stream_process(stream);
+    rp_loop *loop = process->loop;
+    uint64_t max = process->settings->output_bytes_max;
+    const char *data = rpi_ring_peek(&stream->ring) + (stream->ring.count - size);
+
+    loop->bytes_read += size;
+    loop->reads++;
+    *byte_count(stream) += size;
+    process->active_at_ns = loop->reactor.now_ns;
+    if (process->exit.first_output_ns == 0) {
+        process->exit.first_output_ns = loop->reactor.now_ns;
+    }
+    if (process->chunks != NULL) {
+        rpi_chunks_add(process, stream, size);
+    }
+    if (stream->capture != NULL) {
+        rpi_capture_add(stream->capture, &loop->allocator, &loop->budget, (rp_view){data, size});
+    }
+    if (process->pull != NULL) {
+        rpi_pull_note(stream, size);
+    }
+    if (max != 0 && process->exit.out_bytes + process->exit.err_bytes > max && !process->closed) {
+        rpi_stop_for(process, RP_STOP_LIMIT, "output_bytes", &process->settings->stop);
+    }
+}
+
+/* ---- the end ---------------------------------------------------------------- */
+
+static bool is_hung_up(const rpi_stream *stream)
+{
+    struct pollfd entry = {.fd = (int)stream->io.handle};
+
+    return rpi_os.poll(&entry, 1, 0) == 1 && (entry.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+/* No read is pending: what is in the pipe now is all that is still read. */
+static void measure(rpi_stream *stream)
+{
+    rp_loop *loop = rpi_stream_process(stream)->loop;
+    int size = 0;
+
+    loop->kernel_calls += 2;
+    if (rpi_os.ioctl((int)stream->io.handle, FIONREAD, &size) < 0 || size < 0) {
+        size = 0; /* not a pipe any more? then nothing can be asked of it either */
+    }
+    stream->left = (uint32_t)size;
+    stream->state = RPI_STREAM_EXACT;
+    if (is_hung_up(stream)) { /* it was a launch of ours that held a copy for a moment */
+        stream->held = false;
+    }
+    if (size == 0) {
+        stream_end(stream);
+    } else {
+        rpi_stream_arm(stream);
+    }
+}
+
+void rpi_stream_settle(rpi_stream *stream)
+{
+    if (rpi_stream_is_over(stream) || stream->state == RPI_STREAM_SETTLING ||
+        stream->state == RPI_STREAM_EXACT) {
+        return;
+    }
+    stream->held = true;
+    if (rpi_op_is_idle(&stream->op)) {
+        measure(stream);
+    } else {
+        stream->state = RPI_STREAM_SETTLING;
+        rpi_op_cancel(rpi_process_reactor(rpi_stream_process(stream)), &stream->op);
+    }
+}
+
+void rpi_stream_after_exit(rpi_stream *stream, bool hung_up)
+{
+    const rpi_settings *settings = rpi_stream_process(stream)->settings;
+
+    if (stream->state != RPI_STREAM_OPEN) {
+        return;
+    }
+    if (hung_up || settings->drain != RP_DRAIN_ON_EXIT) {
+        stream->state = RPI_STREAM_TO_EOF;
+        rpi_stream_arm(stream);
+    } else {
+        rpi_stream_settle(stream);
+    }
+}
+
+void rpi_stream_abandon(rpi_stream *stream)
+{
+    if (stream->state == RPI_STREAM_NONE) {
+        return;
+    }
+    rpi_list_remove(&stream->waiting);
+    if (stream->state < RPI_STREAM_ENDED) {
+        if (!rpi_op_is_idle(&stream->op)) { /* on_op sees that the process is closed */
+            rpi_op_cancel(rpi_process_reactor(rpi_stream_process(stream)), &stream->op);
+            return;
+        }
+        stream_end(stream);
+    }
+    stream->state = RPI_STREAM_REPORTED;
+}
+
+/* A read, or a poll under a budget, has ended. */
+static void go_on(rpi_stream *stream, int32_t result)
+{
+    bool ended = result == 0 && stream->op.kind == RPI_OP_READ;
+
+    if (result < 0 && result != -ECANCELED && result != -EAGAIN && result != -EINTR) {
+        ended = true; /* a pipe has no other errors; whatever it is, nothing more comes */
+    }
+    if (stream->state == RPI_STREAM_EXACT && stream->op.kind == RPI_OP_READ && result > 0) {
+        stream->left -= (uint32_t)result;
+        if (stream->left == 0) {
+            ended = true;
+        }
+    }
+    if (ended) {
+        if (result <= 0) {
+            stream->held = false;
+        }
+        stream_end(stream);
+    } else if (stream->state == RPI_STREAM_SETTLING) {
+        measure(stream);
+    } else if (stream->op.kind == RPI_OP_POLL && !stream->paused) {
+        if (ring_open(stream)) {
+            rpi_stream_arm(stream);
+        } else {
+            rpi_list_append(&rpi_stream_process(stream)->loop->memory_waiting, &stream->waiting);
+        }
+    }
+}
+
+static void on_op(rpi_op *op)
+{
+    rpi_stream *stream = RPI_CONTAINER(op, rpi_stream, op);
+    rp_process *process = rpi_stream_process(stream);
+    uint32_t size = op->kind == RPI_OP_READ && op->result > 0 ? (uint32_t)op->result : 0;
+
+    if (op->kind == RPI_OP_READ) {
+        rpi_ring_commit(&stream->ring, size);
+    }
+    if (process->closed) {
+        rpi_stream_abandon(stream);
+        rpi_process_advance(process);
+        return;
+    }
+    if (size > 0) {
+        take_in(stream, size);
+    }
+    go_on(stream, op->result);
+    if (size > 0 || stream->state == RPI_STREAM_ENDED) {
+        rpi_stream_deliver(stream);
+    }
+    rpi_stream_arm(stream);
+    if (stream->state >= RPI_STREAM_ENDED) {
+        rpi_process_advance(process);
+    }
+}
+
+/* ---- delivering --------------------------------------------------------------- */
+
+static void consumed(rpi_stream *stream, uint32_t before)
+{
+    uint32_t size = before - stream->ring.count;
+
+    stream->delivered = stream->delivered > size ? stream->delivered - size : 0;
+}
+
+static void deliver_data(rpi_stream *stream)
+{
+    rp_process *process = rpi_stream_process(stream);
+    rp_view view = {rpi_ring_peek(&stream->ring) + stream->delivered,
+                    stream->ring.count - stream->delivered};
+
+    stream->delivered = stream->ring.count;
+    process->seq++;
+    process->handlers.data(process, rpi_stream_name(stream), view, process->user);
+}
+
+/* One line; false when there is none. */
+static bool deliver_line(rpi_stream *stream)
+{
+    rp_process *process = rpi_stream_process(stream);
+    uint32_t before = stream->ring.count;
+    rpi_line_span span;
+    rpi_line_found found;
+    rp_line line = {0};
+
+    found = rpi_lines_find(stream->lines, &process->loop->allocator, &process->settings->lines,
+                           &stream->ring, stream->state == RPI_STREAM_ENDED, &span);
+    if (found != RPI_LINE_NONE) {
+        line.text = span.text;
+        line.partial = found == RPI_LINE_PARTIAL;
+        line.unended = found == RPI_LINE_UNENDED;
+        line.seq = ++process->seq;
+        line.time_ns = process->loop->reactor.now_ns;
+        process->handlers.line(process, rpi_stream_name(stream), &line, process->user);
+        if (process->closed) {
+            return false;
+        }
+        rpi_lines_take(stream->lines, &process->settings->lines, &stream->ring, found, &span);
+    }
+    consumed(stream, before);
+    return found != RPI_LINE_NONE;
+}
+
+void rpi_stream_deliver(rpi_stream *stream)
+{
+    rp_process *process = rpi_stream_process(stream);
+
+    if (process->pull != NULL) {
+        rpi_pull_ready(process);
+        return;
+    }
+    while (!stream->paused && !process->closed) {
+        if (process->handlers.data != NULL && stream->delivered < stream->ring.count) {
+            deliver_data(stream);
+        } else if (stream->lines == NULL || !deliver_line(stream)) {
+            break;
+        }
+    }
+    if (stream->lines == NULL && !process->closed && rpi_ring_is_open(&stream->ring) &&
+        (!stream->paused || process->handlers.data != NULL)) {
+        uint32_t size = process->handlers.data != NULL ? stream->delivered : stream->ring.count;
+
+        rpi_ring_consume(&stream->ring, size);
+        stream->delivered -= process->handlers.data != NULL ? size : 0;
+    }
+    rpi_stream_release_ring(stream);
+}
+
+bool rpi_stream_is_drained(const rpi_stream *stream)
+{
+    if (stream->state != RPI_STREAM_ENDED || stream->paused) {
+        return false;
+    }
+    return stream->ring.count == 0 && (stream->lines == NULL || rpi_lines_held(stream->lines) == 0);
+}
+
+void rpi_stream_fini(rpi_stream *stream)
+{
+    rp_process *process = rpi_stream_process(stream);
+    rp_loop *loop = process->loop;
+
+    rpi_list_remove(&stream->waiting);
+    ring_close(stream);
+    if (stream->lines != NULL) {
+        rpi_lines_fini(stream->lines, &loop->allocator);
+    }
+    if (stream->capture != NULL) {
+        rpi_capture_fini(stream->capture, &loop->allocator, &loop->budget);
+    }
+}

@@ -1,0 +1,231 @@
+/* What a leader left of its process group: looked for in /proc only while a stop is under way, after the leader was reaped and
+ * only when the kernel says that its group still exists. Members are held by pidfds, so that waiting costs nothing and a signal
+ * never reaches a later process with the same number: a member is opened first and its group is asked again afterwards.
+ * Called by stop.c and process.c. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/os.h"
+#include "core/loop.h"
+#include "core/process.h"
+
+/* Waited for at once; more are seen at the next look, when these have ended. */
+enum { MEMBERS_MAX = 64 };
+
+typedef struct tree_member {
+    rpi_io io;
+    rpi_op op;
+    rpi_tree *tree; /* borrowed */
+    int pidfd;      /* owned; -1 = free */
+} tree_member;
+
+struct rpi_tree {
+    rp_process *process; /* borrowed */
+    uint32_t seen;       /* alive at the last look, also beyond MEMBERS_MAX */
+    uint32_t pending;    /* members whose exit is awaited */
+    bool closing;
+    tree_member members[MEMBERS_MAX];
+};
+
+typedef struct stat_line {
+    char state;
+    int64_t group;
+} stat_line;
+
+/* Group and state of /proc/PID/stat: the fields behind the last ')' (a name may hold anything). */
+static bool read_stat(const char *pid, stat_line *ret_line)
+{
+    char path[64] = "/proc/";
+    char text[512];
+    char *rest;
+    ssize_t size;
+    int fd;
+
+    if (strlen(pid) > 20) {
+        return false;
+    }
+    (void)strncat(path, pid, 20);
+    (void)strncat(path, "/stat", 6);
+    fd = rpi_os.open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0) {
+        return false; /* gone since the folder was read */
+    }
+    size = rpi_os.read(fd, text, sizeof text - 1);
+    (void)rpi_os.close(fd);
+    if (size <= 0) {
+        return false;
+    }
+    text[size] = '\0';
+    rest = strrchr(text, ')');
+    if (rest == NULL || strlen(rest) < 4) {
+        return false;
+    }
+    ret_line->state = rest[2];
+    (void)strtoll(rest + 4, &rest, 10); /* the parent */
+    ret_line->group = strtoll(rest, NULL, 10);
+    return true;
+}
+
+static bool is_member(const char *pid, int64_t group)
+{
+    stat_line line;
+
+    return read_stat(pid, &line) && line.group == group && line.state != 'Z' && line.state != 'X';
+}
+
+static void on_member_exit(rpi_op *op);
+
+static void let_go(tree_member *member)
+{
+    rp_loop *loop = member->tree->process->loop;
+
+    rpi_io_forget(&loop->reactor, &member->io);
+    rpi_loop_close_fd(loop, member->pidfd);
+    member->pidfd = -1;
+}
+
+static void on_member_exit(rpi_op *op)
+{
+    tree_member *ended = RPI_CONTAINER(op, tree_member, op);
+    rpi_tree *tree = ended->tree;
+
+    let_go(ended);
+    tree->pending--;
+    if (tree->closing) {
+        rpi_process_advance_later(tree->process);
+    } else {
+        rpi_process_advance(tree->process);
+    }
+}
+
+static void hold(rpi_tree *tree, const char *pid, int64_t group)
+{
+    rp_loop *loop = tree->process->loop;
+    tree_member *member = &tree->members[tree->pending];
+
+    RP_ASSERT(member->pidfd < 0);
+    member->pidfd = rpi_os.pidfd_open((pid_t)strtol(pid, NULL, 10), 0);
+    if (member->pidfd < 0) {
+        return; /* gone, or no descriptor left: the next look decides */
+    }
+    rpi_io_init(&member->io, member->pidfd);
+    rpi_op_init(&member->op, RPI_OP_EXIT, &member->io, on_member_exit);
+    if (!is_member(pid, group) || rpi_op_start(&loop->reactor, &member->op) < 0) {
+        let_go(member);
+        return;
+    }
+    tree->pending++;
+}
+
+/* Counts the members and holds as many as there is room for. All earlier ones have ended. */
+static int look(rpi_tree *tree)
+{
+    int64_t group = tree->process->pid;
+    DIR *folder = opendir("/proc");
+    struct dirent *entry;
+
+    RP_ASSERT(tree->pending == 0);
+    tree->seen = 0;
+    if (folder == NULL) {
+        return -errno;
+    }
+    while ((entry = readdir(folder)) != NULL) {
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || !is_member(entry->d_name, group)) {
+            continue;
+        }
+        tree->seen++;
+        if (tree->pending < MEMBERS_MAX) {
+            hold(tree, entry->d_name, group);
+        }
+    }
+    (void)closedir(folder); /* read only: nothing can be lost */
+    return 0;
+}
+
+/* Whether the kernel knows any process of the group: the cheap question that nearly always settles it. */
+static bool group_exists(int64_t group)
+{
+    return rpi_os.kill((pid_t)-group, 0) == 0 || errno != ESRCH;
+}
+
+int rpi_tree_open(rp_process *process, rpi_tree **ret_tree)
+{
+    rp_loop *loop = process->loop;
+    rpi_tree *tree;
+    int r;
+
+    *ret_tree = NULL;
+    loop->kernel_calls++;
+    if (!group_exists(process->pid)) {
+        return 0;
+    }
+    tree = rpi_alloc_zero(&loop->allocator, sizeof *tree);
+    if (tree == NULL) {
+        return -ENOMEM;
+    }
+    tree->process = process;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        tree->members[i].tree = tree;
+        tree->members[i].pidfd = -1;
+    }
+    r = look(tree);
+    if (r < 0 || tree->seen == 0) { /* only zombies, which belong to their parents */
+        rpi_free(&loop->allocator, tree, sizeof *tree);
+        return r;
+    }
+    *ret_tree = tree;
+    return 0;
+}
+
+bool rpi_tree_is_empty(rpi_tree *tree)
+{
+    if (tree->pending > 0) {
+        return false;
+    }
+    if (!group_exists(tree->process->pid)) {
+        tree->seen = 0;
+        return true;
+    }
+    return look(tree) == 0 && tree->seen == 0;
+}
+
+uint32_t rpi_tree_count(const rpi_tree *tree)
+{
+    return tree->seen;
+}
+
+void rpi_tree_signal(rpi_tree *tree, int signal)
+{
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        if (tree->members[i].pidfd >= 0) {
+            (void)rpi_os.pidfd_send_signal(tree->members[i].pidfd, signal, 0); /* gone meanwhile: as wanted */
+        }
+    }
+}
+
+size_t rpi_tree_size(void)
+{
+    return sizeof(rpi_tree);
+}
+
+bool rpi_tree_close(rpi_tree *tree)
+{
+    rp_loop *loop = tree->process->loop;
+
+    tree->closing = true;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        if (tree->members[i].pidfd >= 0) {
+            rpi_op_cancel(&loop->reactor, &tree->members[i].op);
+        }
+    }
+    if (tree->pending > 0) {
+        return false;
+    }
+    rpi_free(&loop->allocator, tree, sizeof *tree);
+    return true;
+}
