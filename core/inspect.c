@@ -1,4 +1,5 @@
-/* What a process can be asked, and the pause of its streams: the small public functions that change no state of its life. */
+/* What a process can be asked, and the pause and the closing of its streams: the small public functions that change no
+ * state of its life. */
 #include <string.h>
 
 #include "base/status.h"
@@ -130,4 +131,25 @@ int rp_pause(rp_process *process, rp_stream stream)
 int rp_resume(rp_process *process, rp_stream stream)
 {
     return set_paused(process, stream, false);
+}
+
+int rp_close_output(rp_process *process, rp_stream stream)
+{
+    int r = rpi_loop_enter(process->loop);
+
+    if (r < 0) {
+        return r;
+    }
+    if (stream < RP_STDOUT || stream > RP_BOTH) {
+        return rpi_detail(RP_EINVAL, "stream %d is no output", (int)stream);
+    }
+    if (process->state < RPI_PROCESS_RUNNING) {
+        return rpi_detail(RP_EAGAIN, "the child has not started");
+    }
+    for (unsigned int i = 0; i < 2; i++) {
+        if (((unsigned int)stream & (i + 1)) != 0) {
+            rpi_stream_shut(&process->streams[i]);
+        }
+    }
+    return 0;
 }

@@ -48,6 +48,7 @@ typedef struct rpi_stream {
     uint8_t state;      /* rpi_stream_state */
     uint8_t index;      /* 0: stdout, 1: stderr */
     bool paused;
+    bool shut; /* by rp_close_output: no further read */
     bool held; /* somebody held it when it was drained */
 } rpi_stream;
 
@@ -173,6 +174,9 @@ void rpi_stream_deliver(rpi_stream *stream);
 
 /** The leader is gone: decides by the drain policy how much is still read. `hung_up`: nobody holds the other end. */
 void rpi_stream_after_exit(rpi_stream *stream, bool hung_up);
+
+/** Reads no more and closes the descriptor; what was read still comes. */
+void rpi_stream_shut(rpi_stream *stream);
 
 /** What is in it now is the rest: for the end of a grace time. */
 void rpi_stream_settle(rpi_stream *stream);

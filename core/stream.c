@@ -130,7 +130,8 @@ static void start_op(rpi_stream *stream, rpi_op_kind kind)
 /* Whether a read into this stream's ring would be right now. */
 static bool wants_read(const rpi_stream *stream)
 {
-    if (rpi_stream_is_over(stream) || stream->state == RPI_STREAM_SETTLING || stream->paused) {
+    if (rpi_stream_is_over(stream) || stream->state == RPI_STREAM_SETTLING || stream->paused ||
+        stream->shut) {
         return false;
     }
     return rpi_op_is_idle(&stream->op) && rpi_list_is_empty(&stream->waiting);
@@ -234,7 +235,7 @@ static void measure(rpi_stream *stream)
 void rpi_stream_settle(rpi_stream *stream)
 {
     if (rpi_stream_is_over(stream) || stream->state == RPI_STREAM_SETTLING ||
-        stream->state == RPI_STREAM_EXACT) {
+        stream->state == RPI_STREAM_EXACT || stream->shut) {
         return;
     }
     stream->held = true;
@@ -246,11 +247,28 @@ void rpi_stream_settle(rpi_stream *stream)
     }
 }
 
+void rpi_stream_shut(rpi_stream *stream)
+{
+    rp_process *process = rpi_stream_process(stream);
+
+    if (rpi_stream_is_over(stream) || stream->shut) {
+        return;
+    }
+    stream->shut = true;
+    rpi_list_remove(&stream->waiting);
+    if (rpi_op_is_idle(&stream->op)) {
+        stream_end(stream);
+    } else {
+        rpi_op_cancel(rpi_process_reactor(process), &stream->op);
+    }
+    rpi_process_advance_later(process);
+}
+
 void rpi_stream_after_exit(rpi_stream *stream, bool hung_up)
 {
     const rpi_settings *settings = rpi_stream_process(stream)->settings;
 
-    if (stream->state != RPI_STREAM_OPEN) {
+    if (stream->state != RPI_STREAM_OPEN || stream->shut) {
         return;
     }
     if (hung_up || settings->drain != RP_DRAIN_ON_EXIT) {
@@ -324,7 +342,11 @@ static void on_op(rpi_op *op)
     if (size > 0) {
         take_in(stream, size);
     }
-    go_on(stream, op->result);
+    if (stream->shut) {
+        stream_end(stream);
+    } else {
+        go_on(stream, op->result);
+    }
     if (size > 0 || stream->state == RPI_STREAM_ENDED) {
         rpi_stream_deliver(stream);
     }

@@ -210,6 +210,11 @@ RP_API int rp_pause(rp_process *process, rp_stream stream);
  */
 RP_API int rp_resume(rp_process *process, rp_stream stream);
 
+/** Closes our end of RP_STDOUT, RP_STDERR or RP_BOTH: a child that writes on gets SIGPIPE or EPIPE, as
+ * if its reader had gone. What was read before still comes, then eos. 0, also when it has ended
+ * already; RP_EAGAIN: before started; RP_EINVAL: another stream. */
+RP_API int rp_close_output(rp_process *process, rp_stream stream);
+
 /* ---- signals and stopping ------------------------------------------------- */
 
 /** Whom a signal is for: all of the tree, the child alone, the foreground group of its PTY. */
