@@ -1,0 +1,48 @@
+/* The texts of --help and --version. --help fits a terminal of 80 columns and 24 rows (tests/cli
+ * holds it to that); whatever needs more room than its line stands in the manual page. --version
+ * names every feature that rp_has knows, with + or -, so that a bug report shows what this build
+ * can do on this system. Called by main_posix.c. */
+#include "cli/help.h"
+
+#include <stdio.h>
+
+#include <rp/rp.h>
+
+const char *rpi_cli_help(void)
+{
+    return "Usage: running-process [OPTIONS] [--] COMMAND [ARGUMENT]...\n"
+           "Run COMMAND, pass its output through as it comes, and stop it when it hangs.\n"
+           "\n"
+           "  --timeout DURATION      stop it when no output came for DURATION (inactivity)\n"
+           "  --idle-timeout DURATION   the same\n"
+           "  --wall-timeout DURATION   stop it DURATION after its start, whatever it does\n"
+           "  -s, --signal SIGNAL       what a timeout sends: a name or number (TERM)\n"
+           "  -k, --kill-after DURATION   kill it so long after that signal (2s; 0: never)\n"
+           "  --json[=FILE|FD]        write events, one JSON object a line (to FD 2)\n"
+           "  -C, --cwd DIR           run it in DIR\n"
+           "  -n, --nice N            run it at niceness N, -20 to 19 (0: as we are)\n"
+           "  --env NAME=VALUE        set a variable of its environment\n"
+           "  --unset NAME            remove one\n"
+           "  -h, --help              print this\n"
+           "  --version               print the version and what this build can do\n"
+           "\n"
+           "DURATION is in seconds or has a unit: 1.5 300ms 2s 5m 1h 1d; 0 means none.\n"
+           "INT, TERM, HUP and QUIT are passed on to COMMAND; a second INT kills it.\n"
+           "Exit status: COMMAND's own; 128+N when signal N ended it; 124 timed out;\n"
+           "125 running-process itself failed; 126 COMMAND cannot be run; 127 not found.\n";
+}
+
+int rpi_cli_version(char *text, size_t text_size)
+{
+    static const char *const features[] = {"uring", "pty", "regex", "screen", "track", "cgroup"};
+    char list[128] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++) {
+        int length = snprintf(list + used, sizeof list - used, " %c%s",
+                              rp_has(features[i]) ? '+' : '-', features[i]);
+
+        used += (size_t)length;
+    }
+    return snprintf(text, text_size, "running-process %s (%s)\n", rp_version(), list + 1);
+}

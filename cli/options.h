@@ -1,0 +1,43 @@
+/* The command line of running-process: what was asked for, and the text of --help and --version.
+ * Pure: it reads its arguments and allocates one array; printing, files and signals are others'
+ * work. main_posix.c is its only caller. */
+#ifndef RPI_CLI_OPTIONS_H
+#define RPI_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum rpi_cli_action {
+    RPI_CLI_RUN = 0,
+    RPI_CLI_HELP,
+    RPI_CLI_VERSION
+} rpi_cli_action;
+
+typedef struct rpi_cli_options {
+    rpi_cli_action action;
+    uint64_t idle_timeout_ns; /* 0 = none */
+    uint64_t wall_timeout_ns; /* 0 = none */
+    uint64_t kill_after_ns;   /* RP_FOREVER = never */
+    int stop_signal;          /* what a timeout sends */
+    int nice;                 /* 0 = unchanged */
+    bool json;
+    const char *json_target;    /* a descriptor's number or a path; NULL = standard error */
+    const char *cwd;            /* NULL = ours */
+    const char **env;           /* as rp_command.env: of --env and --unset, in their order */
+    const char *const *command; /* NULL-terminated; into argv */
+    bool timeout_given;         /* one of the timeouts, be it 0 */
+    const char *stop_option; /* the last of --signal and --kill-after, as named; NULL = neither */
+} rpi_cli_options;
+
+/** Reads argv. 0, or -1 with one line in `message` (cut at message_size) that names the option.
+ * Texts are borrowed from argv; `env` is allocated here and freed by rpi_cli_options_fini, which is
+ * to be called in both cases. */
+int rpi_cli_options_init(rpi_cli_options *options, char **argv, char *message, size_t message_size);
+void rpi_cli_options_fini(rpi_cli_options *options);
+
+/** "1.5", "300ms", "2s", "5m", "1h", "1d": seconds unless a unit says otherwise; rounded up to
+ * whole nanoseconds. 0, or -1. */
+int rpi_cli_parse_duration(const char *text, uint64_t *ret_ns);
+
+#endif
