@@ -144,6 +144,15 @@ static void attend_flow(struct supervisor *supervisor, int index)
     (void)(wait ? rp_pause(supervisor->process, stream) : rp_resume(supervisor->process, stream));
 }
 
+/* The command is to notice as if it had written to our broken descriptor itself. Where its stream
+ * has ended, or not begun, there is nothing to close; a beginning is followed by on_data. */
+static void close_stream(struct supervisor *supervisor, int index)
+{
+    if (supervisor->process != NULL) {
+        (void)rp_close_output(supervisor->process, index == SIDE_OUT ? RP_STDOUT : RP_STDERR);
+    }
+}
+
 /* A descriptor of ours takes no more. */
 static void give_up(struct supervisor *supervisor, int index, int error)
 {
@@ -156,6 +165,8 @@ static void give_up(struct supervisor *supervisor, int index, int error)
     }
     if (index == SIDE_JSON) {
         supervisor->events.writer = NULL;
+    } else {
+        close_stream(supervisor, index);
     }
 }
 
@@ -304,11 +315,9 @@ static void on_data(rp_process *process, rp_stream stream, rp_view bytes, void *
     struct side *side = &supervisor->sides[index];
     int r;
 
-    if (side->broken) {
-        /* The command is to notice as if it had written there itself. Its pipe cannot be closed
-         * from here, so it gets the signal that a write to a closed one brings, for each piece that
-         * has nowhere to go. An error means that it ended. */
-        (void)rp_signal(process, rpi_cli_signal_number("PIPE"), RP_SCOPE_TREE);
+    (void)process;
+    if (side->broken) { /* read before it was closed, or it broke before the start */
+        close_stream(supervisor, index);
         return;
     }
     r = rpi_cli_writer_put(side->writer, &side->channel, bytes.data, bytes.size);

@@ -137,25 +137,31 @@ class Readers(Case):
         self.assertEqual(process.wait(WATCHDOG_S), 128 + signal.SIGPIPE)
         self.assertEqual(process.stderr.read(), b"")
 
-    def test_a_command_outlives_its_reader_and_tells_its_own_code(self):
+    def test_a_reader_that_leaves_is_an_error_to_a_command_that_ignores_sigpipe(self):
         code = """
             import os, signal
             signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-            os.write(1, b"x")
-            for _ in range(3):
-                os.read(0, 1)
-                os.write(1, b"y" * 4096)
-                os.write(2, b".")
-            raise SystemExit(17)
+            try:
+                while True:
+                    os.write(1, b"x" * 4096)
+            except BrokenPipeError:
+                os.write(2, b"broken")
+                raise SystemExit(7)
         """
         process = self.start(*python(code))
         self.expect(process.stdout, b"x")
         process.stdout.close()
-        for _ in range(3):
-            os.write(process.stdin.fileno(), b"-")
-            self.expect(process.stderr, b".")
-        self.assertEqual(process.wait(WATCHDOG_S), 17)
-        self.assertEqual(process.stderr.read(), b"")
+        self.expect(process.stderr, b"broken")
+        self.assertEqual(process.wait(WATCHDOG_S), 7)
+
+    def test_the_other_stream_goes_on_when_one_reader_leaves(self):
+        process = self.start(*shell("yes; echo code $? >&2; read end; echo more >&2; exit 4"))
+        self.expect(process.stdout, b"y\n")
+        process.stdout.close()
+        self.expect(process.stderr, b"code 141\n")
+        os.write(process.stdin.fileno(), b"\n")
+        self.expect(process.stderr, b"more\n")
+        self.assertEqual(process.wait(WATCHDOG_S), 4)
 
     def test_a_sleeping_reader_loses_nothing_and_holds_up_no_timeout(self):
         read_end, write_end = os.pipe()
