@@ -2,8 +2,8 @@
  *
  * A ring's pages are mapped twice in a row (double mapping), so that any span of it, up to its
  * whole size, is one contiguous view: nothing is copied to be handed out, not even across the wrap.
- * Where double mapping is refused (no memfd, map count used up) the ring is linear: reserve moves
- * the unread rest to its front first.
+ * Where double mapping is refused (no memfd, map count nearly used up) the ring is linear: reserve
+ * moves the unread rest to its front first.
  *
  *     reserve -> (the kernel fills) -> commit -> peek -> consume
  *
@@ -34,8 +34,7 @@ typedef struct rpi_ring_pool rpi_ring_pool;
 /** Where a ring's memory came from, and so where it goes. */
 typedef enum rpi_ring_origin {
     RPI_RING_POOLED = 0, /* a slot of the pool */
-    RPI_RING_MAPPED,     /* a mapping of its own */
-    RPI_RING_ALLOCATED   /* the allocator, as nothing can be mapped any more */
+    RPI_RING_MAPPED      /* a mapping of its own */
 } rpi_ring_origin;
 
 /** All zero is a closed ring. Read it through the functions. */

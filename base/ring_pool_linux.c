@@ -14,9 +14,8 @@
  * one of two stacks: warm ones hold pages that the last user touched, up to WARM_SIZE_MAX in all;
  * cold ones hold none, their pages were given back by punching a hole into the file.
  *
- * Where mirroring is refused (no memfd, a limit on file sizes, a full map) a slot is a private
- * mapping and the ring linear; where even that fails, the allocator's memory is used, which may
- * come from an existing mapping. */
+ * Where mirroring is refused (no memfd, a limit on file sizes, a nearly full map) a slot is a
+ * private mapping and the ring linear: its neighbours are of the same kind, so it adds no entry. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -395,18 +394,6 @@ static void release_pages(rpi_ring_pool *pool, slot *released)
 
 /* ---- rings ------------------------------------------------------------------ */
 
-/** The allocator's memory, for when nothing can be mapped: 0 or -ENOMEM. */
-static int open_allocated(rpi_ring_pool *pool, uint32_t size, rpi_ring *ring)
-{
-    char *memory = rpi_alloc(pool->allocator, size);
-
-    if (memory == NULL) {
-        return -ENOMEM;
-    }
-    *ring = (rpi_ring){.memory = memory, .size = size, .origin = RPI_RING_ALLOCATED};
-    return 0;
-}
-
 static int open_pooled(rpi_ring_pool *pool, rpi_ring *ring)
 {
     uint32_t index = pop(pool, &pool->warm);
@@ -416,7 +403,7 @@ static int open_pooled(rpi_ring_pool *pool, rpi_ring *ring)
         pool->warm_size -= round_to_pages(pool, pool->slots[index].touched);
     } else {
         if (pool->cold == NO_SLOT && add_slots(pool) < 0) {
-            return open_allocated(pool, pool->ring_size, ring);
+            return -ENOMEM;
         }
         index = pop(pool, &pool->cold);
     }
@@ -468,7 +455,7 @@ static int open_single(rpi_ring_pool *pool, uint32_t size, rpi_ring *ring)
         memory = map_private(size);
     }
     if (memory == NULL) {
-        return open_allocated(pool, size, ring);
+        return -ENOMEM;
     }
     *ring = (rpi_ring){
         .memory = memory, .size = size, .origin = RPI_RING_MAPPED, .mirrored = is_mirrored};
@@ -530,9 +517,6 @@ void rpi_ring_close(rpi_ring_pool *pool, rpi_ring *ring)
         if (!pool->is_forked) {
             (void)unmap(ring->memory, (size_t)ring->size * (ring->mirrored ? 2 : 1));
         }
-        break;
-    case RPI_RING_ALLOCATED:
-        rpi_free(pool->allocator, ring->memory, ring->size);
         break;
     }
     *ring = (rpi_ring){.memory = NULL};
