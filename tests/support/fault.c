@@ -103,9 +103,10 @@ void rpi_fault_memory_init(rpi_fault_memory *memory, unsigned fail_at)
 
 /* ---- the table of system calls ---------------------------------------------- */
 
-/* How a call fails: FAIL_ERRNO -1 and errno; FAIL_RAW -errno; FAIL_MAP MAP_FAILED and errno;
- * FAIL_NUMBER the errno itself. */
+/* How a call fails: FAIL_ERRNO -1 and errno; FAIL_CLOSE likewise, but the descriptor `a` is gone,
+ * as on Linux; FAIL_RAW -errno; FAIL_MAP MAP_FAILED and errno; FAIL_NUMBER the errno itself. */
 #define FAIL_ERRNO(error) return errno = (error), -1
+#define FAIL_CLOSE(error) return (void)real.close(a), errno = (error), -1
 #define FAIL_RAW(error) return -(error)
 #define FAIL_MAP(error) return errno = (error), MAP_FAILED
 #define FAIL_NUMBER(error) return (error)
@@ -114,7 +115,7 @@ void rpi_fault_memory_init(rpi_fault_memory *memory, unsigned fail_at)
 // clang-format off
 #define ENTRIES(X)                                                                                 \
     X(FAIL_ERRNO, int, open, (const char *a, int b, mode_t c), (a, b, c))                          \
-    X(FAIL_ERRNO, int, close, (int a), (a))                                                        \
+    X(FAIL_CLOSE, int, close, (int a), (a))                                                        \
     X(FAIL_ERRNO, ssize_t, read, (int a, void *b, size_t c), (a, b, c))                            \
     X(FAIL_ERRNO, ssize_t, write, (int a, const void *b, size_t c), (a, b, c))                     \
     X(FAIL_ERRNO, int, pipe2, (int a[2], int b), (a, b))                                           \
