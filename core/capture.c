@@ -170,6 +170,7 @@ void rpi_capture_add(rpi_capture *capture,
                      rpi_budget *budget,
                      rp_view bytes)
 {
+    capture->seen += bytes.size;
     if (capture->keep == RP_KEEP_TAIL) {
         add_tail(capture, allocator, budget, bytes);
     } else {
@@ -190,8 +191,9 @@ size_t rpi_capture_discard(rpi_capture *capture, const rp_allocator *allocator, 
 {
     size_t freed = capture->count;
 
-    capture->offset += freed;
     rpi_capture_fini(capture, allocator, budget);
+    capture->offset = capture->seen;
+    capture->truncated = false; /* of what is kept from now on nothing is missing */
     return freed;
 }
 

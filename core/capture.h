@@ -17,6 +17,7 @@ typedef struct rpi_capture {
     size_t capacity; /* bytes of memory */
     size_t max;      /* RP_UNLIMITED = all */
     uint64_t offset; /* of the first kept byte in the whole stream */
+    uint64_t seen;   /* bytes of the stream so far, kept or not */
     rp_keep keep;
     bool truncated;
 } rpi_capture;
@@ -39,7 +40,7 @@ void rpi_capture_add(rpi_capture *capture,
 /** The kept bytes; a NUL follows them when there are any. */
 rp_view rpi_capture_view(const rpi_capture *capture);
 
-/** Lets the kept bytes go: how many they were. */
+/** Lets the kept bytes go, and begins anew with the next byte of the stream: how many they were. */
 size_t rpi_capture_discard(rpi_capture *capture, const rp_allocator *allocator, rpi_budget *budget);
 
 /** Hands memory (of capacity bytes) over to the caller and leaves an empty capture. NULL when nothing is kept. */

@@ -1,0 +1,6 @@
+# Tests of the core. The pure modules stand alone; the others run real children (child.c) on each backend, through the public
+# functions, on a stage that afterwards looks for what was left behind.
+
+foreach(module lines capture marks)
+    rp_test(NAME ${module} SOURCES core/test_${module}.c support/fault.c LABELS unit TIMEOUT 300)
+endforeach()
