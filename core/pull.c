@@ -355,7 +355,7 @@ static int nothing_of(rp_process *process, unsigned int index)
     if (rpi_stream_is_drained(stream)) {
         stream->state = RPI_STREAM_REPORTED;
     }
-    if (is_at_end(stream)) {
+    if (is_at_end(stream) && process->state >= RPI_PROCESS_RUNNING) { /* not before it was opened */
         return PULLED_END;
     }
     if (is_stuck(process, index)) {
