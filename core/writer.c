@@ -173,6 +173,7 @@ static void on_write(rpi_op *op)
     if (op->result > 0) {
         first->sent += (size_t)op->result;
         writer->unwritten -= (size_t)op->result;
+        writer->process->exit.in_bytes += (uint64_t)op->result;
         if (first->sent == first->size) {
             request_finish(writer, first, 0);
         }
