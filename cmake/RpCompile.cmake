@@ -30,10 +30,12 @@ if(RP_SANITIZE)
     target_link_options(rp_sanitize INTERFACE "-fsanitize=${RP_SANITIZE}")
 endif()
 
-# Strict C11, except in files named for one system (x_linux.c, x_posix.c): those see that system's interfaces.
+# Strict C11, except in files named for one system (x_linux.c, x_posix.c): those see that system's interfaces. A folder that
+# looks into the system in every file sets RP_C_EXTENSIONS.
+set(RP_C_EXTENSIONS OFF)
 function(rp_set_standard target)
     set_target_properties(
-        ${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
+        ${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS ${RP_C_EXTENSIONS})
     get_target_property(sources ${target} SOURCES)
     get_target_property(directory ${target} SOURCE_DIR)
     foreach(source IN LISTS sources)
