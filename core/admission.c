@@ -13,7 +13,7 @@ enum { LAUNCHING_MAX = 128 };
 
 static rp_process *process_of(rpi_list *node)
 {
-    return RPI_CONTAINER(node, rp_process, queue_node);
+    return RPI_CONTAINER(node, rpi_launch, node)->user;
 }
 
 void rpi_admission_add(rp_process *process)
@@ -22,10 +22,10 @@ void rpi_admission_add(rp_process *process)
     rpi_list *after = loop->queue.previous;
 
     /* Nearly always the last one; a launch that came back goes in front of those that were asked for later. */
-    while (after != &loop->queue && process_of(after)->order > process->order) {
+    while (after != &loop->queue && process_of(after)->launch->order > process->launch->order) {
         after = after->previous;
     }
-    rpi_list_prepend(after, &process->queue_node);
+    rpi_list_prepend(after, &process->launch->node);
     process->state = RPI_PROCESS_QUEUED;
     loop->queued++;
     rpi_task_start(&loop->reactor, &loop->admission);
@@ -34,7 +34,7 @@ void rpi_admission_add(rp_process *process)
 void rpi_admission_remove(rp_process *process)
 {
     RP_ASSERT(process->state == RPI_PROCESS_QUEUED);
-    rpi_list_remove(&process->queue_node);
+    rpi_list_remove(&process->launch->node);
     process->loop->queued--;
 }
 

@@ -26,8 +26,8 @@ struct rp_loop {
     bool closing;
     rpi_list processes;   /* rp_process.node: not yet closed */
     rpi_list closed;      /* rp_process.node: closed and not yet freed */
-    rpi_list queue;       /* rp_process.queue_node: waiting for admission */
-    rpi_list memory_waiting; /* rpi_stream.waiting */
+    rpi_list queue;       /* rpi_launch.node: waiting for admission */
+    rpi_list memory_waiting; /* rpi_stream.op.node, of idle operations */
     rpi_list pull_ready;  /* rpi_pull.ready: something may be pulled */
     rpi_task admission;   /* looks at the queue */
     uint32_t queued;      /* in the queue */

@@ -77,7 +77,7 @@ static void place_streams(rp_process *process, const rp_command *command, const 
         rpi_stream *stream = &process->streams[i];
 
         stream->index = (uint8_t)i;
-        rpi_list_init(&stream->waiting);
+        rpi_op_init(&stream->op, RPI_OP_READ, &stream->io, NULL);
         if (process->launch->ends[i + 1].kind != RPI_END_PIPE) {
             continue;
         }
@@ -140,9 +140,9 @@ static int process_make(rp_loop *loop,
     process->pidfd = -1;
     process->step_at_ns = RP_FOREVER;
     process->exit.queued_ns = launch->queued_ns;
-    process->order = loop->order_next++;
+    launch->order = loop->order_next++;
     rpi_list_init(&process->node);
-    rpi_list_init(&process->queue_node);
+    rpi_list_init(&launch->node);
     rpi_task_init(&process->task, on_task);
     launch->user = process;
     place_parts(process, command, &layout);
@@ -166,6 +166,7 @@ static void process_free(rp_process *process)
     if (process->writer != NULL) {
         rpi_writer_fini(process->writer);
     }
+    rpi_free(&loop->allocator, process->own_ladder, sizeof *process->own_ladder);
     if (process->pull != NULL) {
         rpi_pull_fini(process);
     }

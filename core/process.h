@@ -38,9 +38,8 @@ typedef enum rpi_stream_state {
 
 typedef struct rpi_stream {
     rpi_io io;
-    rpi_op op; /* READ, or POLL under a memory budget */
+    rpi_op op; /* READ, or POLL under a memory budget; idle, its node may be in the loop's queue for ring memory */
     rpi_ring ring;
-    rpi_list waiting;   /* in the loop's queue for ring memory */
     rpi_lines *lines;   /* behind the process; NULL: nobody wants lines */
     rpi_capture *capture; /* behind the process; NULL: nothing is kept */
     uint32_t left;      /* EXACT: bytes still to be read */
@@ -87,13 +86,12 @@ typedef struct rpi_chunks rpi_chunks;
 struct rp_process {
     rp_loop *loop;        /* borrowed */
     rpi_list node;        /* the loop's processes, or its closed ones */
-    rpi_list queue_node;  /* the admission queue */
-    rpi_launch *launch;   /* owned until handed to the spawner and after it came back; NULL once started */
+    rpi_launch *launch;   /* owned until handed to the spawner and after it came back; NULL once started; its
+                             node is the admission queue's while queued */
     size_t block_size;    /* bytes of this struct and what stands behind it */
     const rpi_settings *settings;
     rpi_handlers handlers;
     void *user;
-    uint64_t order;       /* of rp_spawn, for a fair queue */
     int64_t pid;
     int pidfd;            /* owned until the free */
     uint8_t state;        /* rpi_process_state */
@@ -122,7 +120,8 @@ struct rp_process {
     uint64_t seq;         /* events told */
     rpi_task task;        /* advance and free, at the end of the turn */
     bool *gone;           /* a waiting function's flag, set by the close; NULL */
-    rp_stop_options ladder; /* of the stop under way */
+    const rp_stop_options *ladder; /* of the stop under way; NULL = the settings' */
+    rp_stop_options *own_ladder;   /* owned: what rp_stop was given; NULL */
     rp_exit exit;
 };
 

@@ -19,6 +19,11 @@
 
 static const rp_stop_options kill_only = {.size = sizeof kill_only, .no_interrupt = true};
 
+static const rp_stop_options *ladder_of(const rp_process *process)
+{
+    return process->ladder != NULL ? process->ladder : &process->settings->stop;
+}
+
 /* ---- signals -------------------------------------------------------------------- */
 
 static int send_to_leader(rp_process *process, int signal)
@@ -153,7 +158,7 @@ static int signal_of(const rp_process *process, rpi_step step)
     case RPI_STEP_INTERRUPT_AGAIN:
         return SIGINT;
     case RPI_STEP_TERMINATE:
-        return process->ladder.terminate_signal != 0 ? process->ladder.terminate_signal : SIGTERM;
+        return ladder_of(process)->terminate_signal != 0 ? ladder_of(process)->terminate_signal : SIGTERM;
     case RPI_STEP_KILL:
     case RPI_STEP_NONE:
     case RPI_STEP_GIVEN_UP:
@@ -185,14 +190,14 @@ static int take_step(rp_process *process, rpi_step step)
 
     process->laddered = true;
     process->step_at_ns = rpi_clock_after(rpi_reactor_clock_ns(rpi_process_reactor(process)),
-                                          wait_after(&process->ladder, step));
+                                          wait_after(ladder_of(process), step));
     rpi_stop_arm(process);
     return r;
 }
 
 static void next_step(rp_process *process)
 {
-    rpi_step next = step_after(&process->ladder, (rpi_step)process->step);
+    rpi_step next = step_after(ladder_of(process), (rpi_step)process->step);
 
     if (process->kill_when_started) {
         process->kill_when_started = false;
@@ -240,23 +245,43 @@ void rpi_stop_for(rp_process *process,
         process->exit.reason = reason;
         process->exit.phase = phase;
     }
-    process->ladder = *options;
+    process->ladder = options;
     (void)take_step(process, step_after(options, RPI_STEP_NONE)); /* refused: the ladder goes on */
 }
 
 /* A spawner thread is starting it at this moment: whatever the stop was, it would have cancelled the launch. */
 static int kill_when_started(rp_process *process)
 {
-    process->ladder = kill_only;
+    process->ladder = &kill_only;
     process->kill_when_started = true;
     process->laddered = true;
     process->step_at_ns = 0;
     return 0;
 }
 
+/* Makes `ladder` the process's, by a copy where it is not a constant. */
+static int adopt(rp_process *process, const rp_stop_options *ladder)
+{
+    if (ladder != &kill_only) {
+        if (process->own_ladder == NULL) {
+            process->own_ladder =
+                rpi_alloc(&process->loop->allocator, sizeof *process->own_ladder);
+        }
+        if (process->own_ladder == NULL) {
+            return RP_ENOMEM;
+        }
+        *process->own_ladder = *ladder;
+        ladder = process->own_ladder;
+    }
+    process->ladder = ladder;
+    return 0;
+}
+
 /* Begins a ladder, or lets a weaker one be overtaken. */
 static int begin(rp_process *process, const rp_stop_options *ladder, rpi_step first)
 {
+    int r;
+
     if (process->state == RPI_PROCESS_DONE || process->step >= RPI_STEP_GIVEN_UP) {
         return 0;
     }
@@ -266,11 +291,11 @@ static int begin(rp_process *process, const rp_stop_options *ladder, rpi_step fi
     if (process->laddered && process->step >= first) {
         return 0;
     }
-    process->ladder = *ladder;
     if (process->state == RPI_PROCESS_LAUNCHING) {
         return kill_when_started(process);
     }
-    return take_step(process, first);
+    r = adopt(process, ladder);
+    return r < 0 ? r : take_step(process, first);
 }
 
 int rp_stop(rp_process *process, const rp_stop_options *options)
@@ -316,7 +341,7 @@ static int send_once(rp_process *process, rpi_step step)
         process->exit.interrupts += step <= RPI_STEP_INTERRUPT_AGAIN ? 1 : 0;
         return send_to_tree(process, signal_of(process, step));
     }
-    process->ladder = process->settings->stop;
+    process->ladder = NULL;
     return send_step(process, step);
 }
 
@@ -355,7 +380,7 @@ bool rpi_stop_awaits_tree(rp_process *process)
     }
     if (process->step_at_ns == RP_FOREVER) {
         process->step_at_ns = rpi_clock_after(process->loop->reactor.now_ns,
-                                              wait_after(&process->ladder, (rpi_step)process->step));
+                                              wait_after(ladder_of(process), (rpi_step)process->step));
     }
     rpi_stop_arm(process);
     return true;

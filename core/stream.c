@@ -27,7 +27,6 @@ void rpi_stream_open(rpi_stream *stream, int fd)
 {
     rp_process *process = rpi_stream_process(stream);
 
-    rpi_list_init(&stream->waiting);
     if (fd < 0) {
         stream->state = RPI_STREAM_NONE;
         return;
@@ -40,6 +39,24 @@ void rpi_stream_open(rpi_stream *stream, int fd)
 }
 
 /* ---- memory ---------------------------------------------------------------- */
+
+/* An idle operation is in no list but this one. */
+static bool is_waiting(const rpi_stream *stream)
+{
+    return rpi_op_is_idle(&stream->op) && !rpi_list_is_empty(&stream->op.node);
+}
+
+static void wait_for_memory(rpi_stream *stream)
+{
+    rpi_list_append(&rpi_stream_process(stream)->loop->memory_waiting, &stream->op.node);
+}
+
+static void wait_no_more(rpi_stream *stream)
+{
+    if (is_waiting(stream)) {
+        rpi_list_remove(&stream->op.node);
+    }
+}
 
 static bool ring_open(rpi_stream *stream)
 {
@@ -76,12 +93,12 @@ static void ring_close(rpi_stream *stream)
 void rpi_streams_serve_waiting(rp_loop *loop)
 {
     while (!rpi_list_is_empty(&loop->memory_waiting)) {
-        rpi_stream *stream = RPI_CONTAINER(loop->memory_waiting.next, rpi_stream, waiting);
+        rpi_stream *stream = RPI_CONTAINER(loop->memory_waiting.next, rpi_stream, op.node);
 
         if (!ring_open(stream)) {
             return;
         }
-        rpi_list_remove(&stream->waiting);
+        rpi_list_remove(&stream->op.node);
         rpi_stream_arm(stream);
     }
 }
@@ -134,7 +151,7 @@ static bool wants_read(const rpi_stream *stream)
         stream->shut) {
         return false;
     }
-    return rpi_op_is_idle(&stream->op) && rpi_list_is_empty(&stream->waiting);
+    return rpi_op_is_idle(&stream->op) && !is_waiting(stream);
 }
 
 void rpi_stream_arm(rpi_stream *stream)
@@ -153,7 +170,7 @@ void rpi_stream_arm(rpi_stream *stream)
             return;
         }
         if (!ring_open(stream)) {
-            rpi_list_append(&process->loop->memory_waiting, &stream->waiting);
+            wait_for_memory(stream);
             return;
         }
     }
@@ -255,7 +272,7 @@ void rpi_stream_shut(rpi_stream *stream)
         return;
     }
     stream->shut = true;
-    rpi_list_remove(&stream->waiting);
+    wait_no_more(stream);
     if (rpi_op_is_idle(&stream->op)) {
         stream_end(stream);
     } else {
@@ -284,7 +301,7 @@ void rpi_stream_abandon(rpi_stream *stream)
     if (stream->state == RPI_STREAM_NONE) {
         return;
     }
-    rpi_list_remove(&stream->waiting);
+    wait_no_more(stream);
     if (stream->state < RPI_STREAM_ENDED) {
         if (!rpi_op_is_idle(&stream->op)) { /* on_op sees that the process is closed */
             rpi_op_cancel(rpi_process_reactor(rpi_stream_process(stream)), &stream->op);
@@ -320,7 +337,7 @@ static void go_on(rpi_stream *stream, int32_t result)
         if (ring_open(stream)) {
             rpi_stream_arm(stream);
         } else {
-            rpi_list_append(&rpi_stream_process(stream)->loop->memory_waiting, &stream->waiting);
+            wait_for_memory(stream);
         }
     }
 }
@@ -441,7 +458,7 @@ void rpi_stream_fini(rpi_stream *stream)
     rp_process *process = rpi_stream_process(stream);
     rp_loop *loop = process->loop;
 
-    rpi_list_remove(&stream->waiting);
+    wait_no_more(stream);
     ring_close(stream);
     if (stream->lines != NULL) {
         rpi_lines_fini(stream->lines, &loop->allocator);
