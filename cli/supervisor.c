@@ -508,8 +508,8 @@ static int run(struct supervisor *supervisor)
     if (r < 0) {
         const char *detail = rp_error_detail();
 
-        say(supervisor, "cannot start %s: %s%s%s", supervisor->options->command[0], rp_strerror(r),
-            *detail == '\0' ? "" : ": ", detail);
+        say(supervisor, "cannot start %s: %s", supervisor->options->command[0],
+            *detail == '\0' ? rp_strerror(r) : detail);
         return r;
     }
     r = rp_loop_run(supervisor->loop);
