@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -65,12 +65,15 @@ bool rpi_on_valgrind(void)
 static bool core_dumps_alone(void)
 {
     struct utsname system;
-    unsigned major = 0;
-    unsigned minor = 0;
+    char *rest = NULL;
+    unsigned long major;
+    unsigned long minor;
 
-    if (uname(&system) < 0 || sscanf(system.release, "%u.%u", &major, &minor) != 2) {
+    if (uname(&system) < 0) {
         return false;
     }
+    major = strtoul(system.release, &rest, 10);
+    minor = *rest == '.' ? strtoul(rest + 1, NULL, 10) : 0;
     return major > 5 || (major == 5 && minor >= 16);
 }
 
