@@ -357,7 +357,7 @@ static int read_nested(const void *options, size_t known, void *ret_options, con
 
 static int check_limits(const rp_command *command)
 {
-    rp_limits limits;
+    rp_limits limits = RP_INIT(rp_limits);
     int r;
 
     if (command->limits == NULL) {
@@ -381,7 +381,7 @@ static int check_limits(const rp_command *command)
 
 static int check_stop(const rp_command *command)
 {
-    rp_stop_options stop;
+    rp_stop_options stop = RP_INIT(rp_stop_options);
     int r;
 
     if (command->stop == NULL) {
@@ -400,7 +400,7 @@ static int check_stop(const rp_command *command)
 
 static int check_posix(const rp_command *command)
 {
-    rp_posix posix;
+    rp_posix posix = RP_INIT(rp_posix);
     int r;
 
     if (command->posix == NULL) {

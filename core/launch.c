@@ -56,6 +56,7 @@ static void measure_program(builder *built)
     built->program = command->shell != NULL     ? SHELL
                      : command->program != NULL ? command->program
                                                 : command->argv[0];
+    RP_ASSERT(built->program != NULL); // the command was checked
     built->program_count = 1;
     if (strchr(built->program, '/') != NULL) {
         built->text_size += text_need(built->program);

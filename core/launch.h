@@ -64,7 +64,7 @@ typedef struct rpi_launch {
     int nice;            /* 0 = unchanged; absolute, by setpriority */
     uint32_t open_files; /* RLIMIT_NOFILE; 0 = unchanged */
     uint64_t queued_ns;  /* when rp_spawn was called */
-    uint64_t order; /* of rp_spawn, for a fair queue */
+    uint64_t order;      /* of rp_spawn, for a fair queue */
 
     /* What came of it; the spawner writes, then gives the launch back. */
     int64_t pid;          /* 0: no child */

@@ -206,12 +206,12 @@ RP_API int rp_submit(rp_process *process, rp_view bytes);
  * is full; done waits. Twice is as once. 0; RP_EINVAL: another stream, or pull mode. */
 RP_API int rp_pause(rp_process *process, rp_stream stream);
 
-/** Ends the pause; what waits comes out of the loop. 0, also without a pause; errors as rp_pause.
- */
+/** Ends the pause; what waits comes out of the loop. 0, also without a pause; errors as
+ * rp_pause. */
 RP_API int rp_resume(rp_process *process, rp_stream stream);
 
-/** Closes our end of RP_STDOUT, RP_STDERR or RP_BOTH: a child that writes on gets SIGPIPE or EPIPE, as
- * if its reader had gone. What was read before still comes, then eos. 0, also when it has ended
+/** Closes our end of RP_STDOUT, RP_STDERR or RP_BOTH: a child that writes on gets SIGPIPE or EPIPE,
+ * as if its reader had gone. What was read before still comes, then eos. 0, also when it has ended
  * already; RP_EAGAIN: before started; RP_EINVAL: another stream. */
 RP_API int rp_close_output(rp_process *process, rp_stream stream);
 
