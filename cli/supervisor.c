@@ -3,11 +3,11 @@
  * Output goes child -> ring -> data callback -> writer -> descriptor. A full writer pauses the
  * child's stream (and a full writer of events both), so a reader that is slow or asleep holds up
  * the child and nothing else: timeouts, signals and the exit go on. After the end the program waits
- * until the writers have written everything; a signal then ends it at once.
+ * until the writers have written everything; a signal then ends it within a second.
  *
- * All callbacks end in attend(), which looks at everything anew: which writer is full, which
- * descriptor failed, whether all is over. There is no state to keep in step. Called by
- * main_posix.c. */
+ * Whatever happens ends in attend(), or for output in attend_flow() alone, which look at everything
+ * anew: which writer is full, which descriptor failed, whether all is over. There is no state to
+ * keep in step. Called by main_posix.c. */
 #include "cli/supervisor.h"
 
 #include <stdarg.h>
@@ -34,11 +34,10 @@ enum {
 /* One of the descriptors that we write to. */
 struct side {
     rpi_cli_channel channel;
-    rpi_cli_writer
-        *writer; /* owned where it is the first side that has it; NULL = side not in use */
-    bool owns_writer;
-    bool broken; /* nothing goes there any more */
-    bool paused; /* the child's stream waits; not SIDE_JSON */
+    rpi_cli_writer *writer; /* NULL = the side is not in use */
+    bool owns_writer;       /* else an earlier side does: both lead to one place */
+    bool broken;            /* nothing goes there any more */
+    bool paused;            /* the child's stream waits; not SIDE_JSON */
     const char *name;
 };
 
@@ -63,8 +62,7 @@ struct supervisor {
 
 static void say(struct supervisor *supervisor, const char *format, ...) RPI_CLI_FORMAT(2, 3);
 
-/* Behind the command's own standard error, by the same way: never in the middle of its line by a
- * race. */
+/* Behind what the command wrote to standard error, by the same way. */
 static void say(struct supervisor *supervisor, const char *format, ...)
 {
     struct side *side = &supervisor->sides[SIDE_ERR];
@@ -76,8 +74,8 @@ static void say(struct supervisor *supervisor, const char *format, ...)
     size = rpi_cli_message(text, sizeof text, format, arguments);
     va_end(arguments);
     if (side->writer != NULL) {
-        (void)rpi_cli_writer_put(side->writer, &side->channel, text,
-                                 size); /* no memory to say so either */
+        /* Without memory it stays unsaid: the exit code tells that something failed. */
+        (void)rpi_cli_writer_put(side->writer, &side->channel, text, size);
     }
 }
 
@@ -486,6 +484,17 @@ static int spawn(struct supervisor *supervisor)
     return rp_spawn(supervisor->loop, &command, &handlers, supervisor, &supervisor->process);
 }
 
+/* The library did not even queue the command: a process without a life. */
+static void tell_refused(struct supervisor *supervisor, int error)
+{
+    const char *detail = rp_error_detail();
+    rp_exit exit = {.kind = RP_SPAWN_FAILED, .code = RPI_CLI_NOT_EXECUTABLE, .error = error};
+
+    say(supervisor, "cannot start %s: %s", supervisor->options->command[0],
+        *detail == '\0' ? rp_strerror(error) : detail);
+    rpi_cli_events_exit(&supervisor->events, &exit, RPI_CLI_FAILED);
+}
+
 /* Everything between the writers and the end. 0, or what failed. */
 static int run(struct supervisor *supervisor)
 {
@@ -506,10 +515,7 @@ static int run(struct supervisor *supervisor)
     }
     r = spawn(supervisor);
     if (r < 0) {
-        const char *detail = rp_error_detail();
-
-        say(supervisor, "cannot start %s: %s", supervisor->options->command[0],
-            *detail == '\0' ? rp_strerror(r) : detail);
+        tell_refused(supervisor, r);
         return r;
     }
     r = rp_loop_run(supervisor->loop);
@@ -528,8 +534,8 @@ static void close_all(struct supervisor *supervisor)
         }
     }
     rpi_cli_events_fini(&supervisor->events);
-    (void)rp_loop_close(
-        supervisor->loop); /* after a failure it kills the command; the code says 125 already */
+    /* After a failure it kills the command, and the code says 125 already. */
+    (void)rp_loop_close(supervisor->loop);
 }
 
 int rpi_cli_supervise(const rpi_cli_options *options, const rpi_cli_setup *setup)

@@ -93,6 +93,14 @@ class Events(Case):
                          ("spawn_failed", "RP_ENOENT", "exec", NOT_FOUND))
         self.assertIsNone(last["started_at_ns"])
 
+    def test_a_command_that_was_refused(self):
+        code, out, _, events = self.run_events("-C", "/no/such/folder", "true")
+        self.assertEqual((code, out), (FAILED, b""))
+        self.assertEqual([event["event"] for event in events], ["schema", "exit"])
+        last = events[-1]
+        self.assertEqual((last["kind"], last["error"], last["exit_code"]),
+                         ("spawn_failed", "RP_ENOENT", FAILED))
+
     def test_a_command_that_is_no_utf8(self):
         _, out, _, events = self.run_events("echo", os.fsdecode(b"a\xffb"))
         self.assertEqual(out, b"a\xffb\n")
