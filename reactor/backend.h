@@ -76,6 +76,10 @@ int rpi_backend_choose(rpi_reactor *reactor, rp_backend wanted, rpi_backend **re
  * gives the descriptor back above 2, as a host may have closed its own standard ones; or -errno. */
 int rpi_backend_descriptor(int fd);
 
+/** For the uring backend, which lends itself an epoll: `fd` becoming readable (each time anew, it
+ * is never read) ends the epoll backend's waits, as a wake does. 0 or an error. */
+int rpi_epoll_listen(rpi_backend *epoll, int fd);
+
 #ifdef RP_HAVE_URING
 /** Tests: from now on this uring backend acts as on a kernel before 6.18, where a write through the
  * ring raises SIGPIPE. */

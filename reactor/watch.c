@@ -1,13 +1,14 @@
 /* Public watches: a POLL operation on a descriptor of the caller's, started again after each report
  * for as long as the watch lives. A watch that is closed while its operation is under way is freed
  * when that has completed; it reports nothing any more. */
+#include <errno.h>
+#include <fcntl.h>
+
 #include "base/assert.h"
 #include "base/os.h"
 #include "base/status.h"
 #include "reactor/parts.h"
 #include "reactor/reactor.h"
-
-#include <fcntl.h>
 
 struct rp_watch {
     rpi_handle handle;
@@ -39,11 +40,19 @@ static void drop_handle(rpi_handle *handle)
     free_watch(watch);
 }
 
+/* Whether a failed start may succeed later. What else there is (EBADF, ENOENT) says that the
+ * descriptor was closed behind our back: then there is nothing to be told any more. */
+static bool is_shortage(int error)
+{
+    return error == -ENOMEM || error == -EAGAIN || error == -EBUSY || error == -ENOSPC ||
+           error == -EMFILE || error == -ENFILE;
+}
+
 static void start_again(rp_watch *watch)
 {
     rpi_reactor *reactor = watch->handle.reactor;
 
-    if (rpi_op_start(reactor, &watch->op) < 0 && !reactor->closing) {
+    if (is_shortage(rpi_op_start(reactor, &watch->op))) {
         rpi_task_start(reactor, &watch->retry);
     }
 }
@@ -67,7 +76,7 @@ static void done(rpi_op *op)
     }
     if (watch->closed) {
         free_watch(watch);
-    } else if (op->result != -EBADF) { // closed behind our back: it is reported once, not for ever
+    } else if (op->result != -EBADF) { // as above: reported once, not for ever
         start_again(watch);
     }
 }

@@ -209,9 +209,15 @@ static void close_backend(rpi_backend *backend)
     rpi_free(allocator, self, sizeof *self);
 }
 
+int rpi_epoll_listen(rpi_backend *epoll, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET}; // and no io
+
+    return control(epoll_of(epoll), EPOLL_CTL_ADD, fd, &event);
+}
+
 static int open_descriptors(rpi_epoll *self)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
     int r;
 
     r = rpi_backend_descriptor(rpi_os.epoll_create1(EPOLL_CLOEXEC));
@@ -224,7 +230,7 @@ static int open_descriptors(rpi_epoll *self)
         return r;
     }
     self->wake = r;
-    return control(self, EPOLL_CTL_ADD, self->wake, &event);
+    return rpi_epoll_listen(&self->base, self->wake);
 }
 
 static int open_backend(rpi_reactor *reactor, rpi_backend **ret_backend)

@@ -8,13 +8,21 @@
  * descriptors; where a driver answers EAGAIN all the same (PTYs on older kernels), the operation
  * goes on as a poll and is made again after it.
  *
- * The wake is an eventfd with a read armed on it. rp_loop_fd is another eventfd, registered with
- * the ring: under DEFER_TASKRUN the ring's own descriptor never becomes readable. It says that the
- * kernel has work for us, not that a completion is there: the turn enters the kernel, it does not
- * peek. */
+ * The wake is an eventfd with a read armed on it.
+ *
+ * For another loop that sleeps in our place (rp_loop_fd) there is more to do. Under DEFER_TASKRUN
+ * the ring's own descriptor never becomes readable; an eventfd that is registered with the ring
+ * does. It says that the kernel has work for us, not that a completion is there: the turn enters
+ * the kernel, it does not peek. And the kernel drops that signal when the completion itself comes
+ * out of a write to an eventfd (it does not nest them; measured on 6.18: the second one is lost for
+ * good, and as only the first piece of work signals, all that follows with it). So once another
+ * loop sleeps for us, no operation stands in the ring that might hang on an eventfd: wakes and the
+ * caller's own descriptors (POLL) go through an epoll backend of our own, the outer one. The
+ * registered eventfd is one of its descriptors, and the outer epoll's is the descriptor that the
+ * other loop gets; a turn that may sleep sleeps in the outer one, too. */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -42,15 +50,18 @@ enum { /* user_data of entries without an operation; no operation lies at such a
 enum {                    /* rpi_op.backend_flags */
     FLAG_POLLING = 1,     /* a poll stands in the kernel for the READ or WRITE that follows it */
     FLAG_CANCEL_OWED = 2, /* there was no room for the cancel's entry */
-    FLAG_NO_SIGNAL = 4    /* written with WRITE_NO_SIGNAL */
+    FLAG_NO_SIGNAL = 4,   /* written with WRITE_NO_SIGNAL */
+    FLAG_OUTER = 8,       /* a POLL that stands in the outer epoll */
+    FLAG_MOVING = 16      /* a POLL that is cancelled in the ring to go there */
 };
 
 typedef struct rpi_uring {
     rpi_backend base;
     rpi_queue queue;
     int wake_fd;
-    int event_fd;        /* registered with the ring, for another loop; -1 until it is asked for */
-    uint64_t wake_count; /* the kernel writes here */
+    int event_fd;                 /* registered with the ring; -1 until rp_loop_fd is asked for */
+    _Atomic(rpi_backend *) outer; /* owned; NULL until then; read by wakes of any thread */
+    uint64_t wake_count;          /* the kernel writes here */
     uint32_t cancels_owed;
     bool wake_armed;
     bool writes_without_ring; /* the kernel knows no WRITE_NO_SIGNAL */
@@ -155,14 +166,27 @@ static int write_without_ring(rpi_uring *self, rpi_op *op)
     return 0;
 }
 
+static int start_outer(rpi_backend *outer, rpi_op *op)
+{
+    int r = rpi_backend_epoll.submit(outer, op);
+
+    if (r == 0) {
+        op->backend_flags = FLAG_OUTER;
+    }
+    return r;
+}
+
 static int start_operation(rpi_uring *self, rpi_op *op)
 {
+    rpi_backend *outer = atomic_load_explicit(&self->outer, memory_order_relaxed);
+
     switch ((rpi_op_kind)op->kind) {
     case RPI_OP_READ:
         return queue_transfer(self, op);
     case RPI_OP_WRITE:
         return self->writes_without_ring ? write_without_ring(self, op) : queue_transfer(self, op);
     case RPI_OP_POLL:
+        return outer != NULL ? start_outer(outer, op) : queue_poll(self, op);
     case RPI_OP_EXIT:
         return queue_poll(self, op);
     }
@@ -190,13 +214,22 @@ static bool queue_cancel(rpi_uring *self, uint64_t user_data)
     return true;
 }
 
+static void request_cancel(rpi_uring *self, rpi_op *op)
+{
+    if (!queue_cancel(self, (uintptr_t)op)) {
+        op->backend_flags |= FLAG_CANCEL_OWED;
+        self->cancels_owed++;
+    }
+}
+
 static void cancel_operation(rpi_backend *backend, rpi_op *op)
 {
     rpi_uring *self = uring_of(backend);
 
-    if (!queue_cancel(self, (uintptr_t)op)) {
-        op->backend_flags |= FLAG_CANCEL_OWED;
-        self->cancels_owed++;
+    if ((op->backend_flags & FLAG_OUTER) != 0) {
+        rpi_backend_epoll.cancel(self->outer, op);
+    } else if ((op->backend_flags & FLAG_MOVING) == 0) { // else it is cancelled already
+        request_cancel(self, op);
     }
 }
 
@@ -219,10 +252,13 @@ static void pay_cancels(rpi_uring *self)
     }
 }
 
-static void forget_nothing(rpi_backend *backend, rpi_io *io)
+static void forget_io(rpi_backend *backend, rpi_io *io)
 {
-    (void)backend; // the ring holds no descriptor beyond its operations
-    (void)io;
+    rpi_backend *outer = uring_of(backend)->outer;
+
+    if (outer != NULL) { // the ring itself holds no descriptor beyond its operations
+        rpi_backend_epoll.forget(outer, io);
+    }
 }
 
 /* ---- completions ---- */
@@ -287,6 +323,21 @@ static void complete_transfer(rpi_uring *self, rpi_op *op, int32_t result)
     finish(self, op, result);
 }
 
+static void complete_poll(rpi_uring *self, rpi_op *op, int32_t result)
+{
+    int r;
+
+    if (result == RP_ECANCELED && (op->backend_flags & FLAG_MOVING) != 0 && !op->cancelled) {
+        op->backend_flags = 0;
+        r = start_outer(self->outer, op);
+        if (r < 0) {
+            finish(self, op, r);
+        }
+        return;
+    }
+    finish(self, op, result < 0 ? result : events_of(op, result));
+}
+
 static void complete_entry(rpi_uring *self, const struct io_uring_cqe *completion)
 {
     rpi_op *op = (rpi_op *)(uintptr_t)completion->user_data;
@@ -305,7 +356,7 @@ static void complete_entry(rpi_uring *self, const struct io_uring_cqe *completio
         complete_transfer(self, op, result);
         break;
     case RPI_OP_POLL:
-        finish(self, op, result < 0 ? result : events_of(op, result));
+        complete_poll(self, op, result);
         break;
     case RPI_OP_EXIT:
         finish(self, op, result < 0 ? result : 0);
@@ -338,7 +389,7 @@ static void arm_wake(rpi_uring *self)
     struct io_uring_sqe *entry;
     int r = 0;
 
-    if (self->wake_armed) {
+    if (self->wake_armed || self->outer != NULL) {
         return;
     }
     entry = rpi_queue_next(&self->queue, &r);
@@ -405,12 +456,35 @@ static void collect_rest(rpi_uring *self, unsigned count)
     }
 }
 
-static void drain_event_fd(rpi_uring *self)
+/* Hands over and takes what is there. */
+static int collect(rpi_uring *self)
 {
-    uint64_t count;
+    int r = rpi_queue_enter(&self->queue, 0, 0);
 
-    self->base.kernel_calls++;
-    (void)rpi_os.read(self->event_fd, &count, sizeof count); // EAGAIN: it was not rung
+    collect_rest(self, reap(self));
+    return r == -EBUSY || r == -EAGAIN || r >= 0 ? 0 : translate(r);
+}
+
+/* Another loop sleeps for us, or this turn does instead: signals are consumed first, so that what
+ * comes after a look makes a new one. */
+static int wait_outside(rpi_uring *self, rpi_backend *outer, uint64_t timeout_ns)
+{
+    const rpi_reactor *reactor = self->base.reactor;
+    uint32_t pending = reactor->pending;
+    int r = rpi_backend_epoll.wait(outer, 0);
+
+    if (r == 0) {
+        r = collect(self);
+    }
+    if (r == 0 && timeout_ns > 0 && reactor->pending == pending) { // nothing has completed
+        r = rpi_backend_epoll.wait(outer, timeout_ns);
+        if (r == 0) {
+            r = collect(self);
+        }
+    }
+    self->base.kernel_calls += outer->kernel_calls;
+    outer->kernel_calls = 0;
+    return r;
 }
 
 static int wait_events(rpi_backend *backend, uint64_t timeout_ns)
@@ -422,19 +496,13 @@ static int wait_events(rpi_backend *backend, uint64_t timeout_ns)
     if (r < 0) {
         return r;
     }
-    if (self->event_fd >= 0) {
-        drain_event_fd(self); // before the look: what comes after it rings again
+    if (self->outer != NULL) {
+        return wait_outside(self, self->outer, timeout_ns);
     }
-    if (reap(self) > 0 || !self->wake_armed) {
-        timeout_ns = 0;
+    if (timeout_ns == 0 || reap(self) > 0 || !self->wake_armed) {
+        return collect(self);
     }
-    if (timeout_ns > 0) {
-        r = sleep_in_kernel(self, timeout_ns, &count);
-    } else {
-        r = rpi_queue_enter(&self->queue, 0, 0);
-        count = reap(self);
-        r = r == -EBUSY || r == -EAGAIN || r >= 0 ? 0 : translate(r);
-    }
+    r = sleep_in_kernel(self, timeout_ns, &count);
     collect_rest(self, count);
     return r;
 }
@@ -454,42 +522,93 @@ static int flush_entries(rpi_backend *backend)
     return rpi_queue_has_completion(&self->queue) ? 1 : 0;
 }
 
-static void ring_event_fd(int fd)
+static void wake_up(rpi_backend *backend)
 {
     static const uint64_t one = 1;
+    rpi_uring *self = uring_of(backend);
+    rpi_backend *outer = self->outer;
     int saved = errno; // also in signal handlers
 
-    (void)rpi_os.write(fd, &one, sizeof one); // fails only when it is readable already
+    if (outer != NULL) {
+        rpi_backend_epoll.wake(outer);
+    } else {
+        (void)rpi_os.write(self->wake_fd, &one,
+                           sizeof one); // fails only when it is readable already
+    }
     errno = saved;
 }
 
-static void wake_up(rpi_backend *backend)
-{
-    ring_event_fd(uring_of(backend)->wake_fd);
-}
+/* ---- for another loop ---- */
 
-static intptr_t own_fd(rpi_backend *backend)
+static int open_outer(rpi_uring *self)
 {
-    rpi_uring *self = uring_of(backend);
-    int fd;
+    rpi_backend *outer = NULL;
     int r;
 
-    if (self->event_fd >= 0) {
-        return self->event_fd;
-    }
-    backend->kernel_calls += 2;
-    fd = rpi_backend_descriptor(rpi_os.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (fd < 0) {
-        return fd;
-    }
-    r = rpi_os.io_uring_register(self->queue.ring.ring_fd, IORING_REGISTER_EVENTFD, &fd, 1);
+    self->base.kernel_calls += 2;
+    r = rpi_backend_descriptor(rpi_os.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (r < 0) {
-        (void)rpi_os.close(fd); // never written to
-        return translate(r);
+        return r;
     }
-    self->event_fd = fd;
-    ring_event_fd(fd); // for what was submitted before, which has not rung
-    return fd;
+    self->event_fd = r;
+    r = rpi_backend_epoll.open(self->base.reactor, &outer);
+    if (r < 0) {
+        goto fail;
+    }
+    r = rpi_epoll_listen(outer, self->event_fd);
+    if (r < 0) {
+        goto fail;
+    }
+    r = rpi_os.io_uring_register(self->queue.ring.ring_fd, IORING_REGISTER_EVENTFD, &self->event_fd,
+                                 1);
+    if (r < 0) {
+        goto fail;
+    }
+    atomic_store(&self->outer, outer);
+    return 0;
+
+fail:
+    if (outer != NULL) {
+        rpi_backend_epoll.close(outer);
+    }
+    (void)rpi_os.close(self->event_fd); // nobody has rung it
+    self->event_fd = -1;
+    return translate(r);
+}
+
+/* What may hang on an eventfd leaves the ring, before anybody sleeps. */
+static void move_outside(rpi_uring *self)
+{
+    rpi_list *operations = &self->base.reactor->operations;
+    rpi_list *node;
+
+    if (self->wake_armed) {
+        (void)queue_cancel(self, TAG_WAKE); // without room it stays, and is not written to any more
+    }
+    for (node = operations->next; node != operations; node = node->next) {
+        rpi_op *op = RPI_CONTAINER(node, rpi_op, node);
+
+        if (op->kind == RPI_OP_POLL && !op->cancelled) {
+            request_cancel(self, op);
+            op->backend_flags |= FLAG_MOVING;
+        }
+    }
+}
+
+static intptr_t outer_fd(rpi_backend *backend)
+{
+    rpi_uring *self = uring_of(backend);
+    int r;
+
+    if (self->outer == NULL) {
+        r = open_outer(self);
+        if (r < 0) {
+            return r;
+        }
+        move_outside(self);
+        rpi_backend_epoll.wake(self->outer); // for what was submitted before, which has not rung
+    }
+    return rpi_backend_epoll.fd(self->outer);
 }
 
 /* ---- opening and closing ---- */
@@ -518,6 +637,9 @@ static void close_backend(rpi_backend *backend)
         end_wake(self);
     }
     rpi_queue_close(&self->queue);
+    if (self->outer != NULL) {
+        rpi_backend_epoll.close(self->outer);
+    }
     // Nothing was written to them that a close could lose.
     if (self->event_fd >= 0) {
         (void)rpi_os.close(self->event_fd);
@@ -569,9 +691,9 @@ const rpi_backend_api rpi_backend_uring = {
     .close = close_backend,
     .submit = submit_operation,
     .cancel = cancel_operation,
-    .forget = forget_nothing,
+    .forget = forget_io,
     .flush = flush_entries,
     .wait = wait_events,
     .wake = wake_up,
-    .fd = own_fd,
+    .fd = outer_fd,
 };
