@@ -5,15 +5,17 @@
  * Results    int: 0 or a count; negative is an error: RP_E... is -E... of <errno.h>, the library's
  *            own lie below -4095. Pulling functions: 1 = one came, 0 = the end. Outputs named ret_
  *            are written on success only. rp_error_detail says more.
- * Time       uint64_t nanoseconds, suffix _ns, of one monotonic clock (rp_now_ns; CLOCK_MONOTONIC
- * on Linux): in options a span that begins with the call, in stamps and names ending in _at_ns a
- * point. _time_ms: wall clock, milliseconds since 1970. Text       NUL-terminated bytes; UTF-8 on
- * Windows. Options    begin with their own size, as do some ret_ structs: set it (RP_INIT). Zero is
- * the default. A shorter struct is an older program's, its missing end zero. Bytes set beyond what
- * the library knows: RP_E2BIG. No size, contradictions: RP_EINVAL. What this system or build
- * cannot: RP_EUNSUPPORTED. Nothing is ignored. All is copied in the call, descriptors are
- * duplicated. ABI        The library at run time is as new as this header or newer. Structs with a
- * size and those that only callbacks are handed grow at their end; those with `reserved` grow
+ * Time       uint64_t nanoseconds, suffix _ns, of one monotonic clock (rp_now_ns;
+ *            CLOCK_MONOTONIC on Linux): in options a span that begins with the call, in stamps and
+ *            names ending in _at_ns a point. _time_ms: wall clock, milliseconds since 1970.
+ * Text       NUL-terminated bytes; UTF-8 on Windows.
+ * Options    begin with their own size, as do some ret_ structs: set it (RP_INIT). Zero is the
+ *            default. A shorter struct is an older program's, its missing end zero. Bytes set
+ *            beyond what the library knows: RP_E2BIG. No size, contradictions: RP_EINVAL. What this
+ *            system or build cannot: RP_EUNSUPPORTED. Nothing is ignored. All is copied in the
+ *            call, descriptors are duplicated.
+ * ABI        The library at run time is as new as this header or newer. Structs with a size and
+ *            those that only callbacks are handed grow at their end; those with `reserved` grow
  *            inside it (zero it, read nothing there); the others stay. Nothing new goes into
  *            padding. Enums have the size of int and may take values that are not listed.
  * Threads    A loop and all made from it belong to the thread that opened it, except functions

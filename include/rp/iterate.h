@@ -37,8 +37,9 @@ typedef struct rp_event {
  * stream, and last the exit. What nobody pulls fills its ring, then the child waits.
  * `timeout_ns`: nanoseconds; 0 = only what is there, after one look; RP_FOREVER.
  * 1 = one came; 0 = the end: the exit was pulled before; RP_ETIMEDOUT; RP_EINVAL: a process with
- * handlers; RP_ECANCELED: closed meanwhile, or rp_loop_stop; RP_EDEADLK: from inside a callback;
- * RP_EINTR: see rp_loop_options; RP_EPERM: another thread or a forked child; else the loop's error.
+ * handlers, or one that rp_wait was called for; RP_ECANCELED: closed meanwhile, or rp_loop_stop;
+ * RP_EDEADLK: from inside a callback; RP_EINTR: see rp_loop_options; RP_EPERM: another thread or a
+ * forked child; else the loop's error.
  */
 RP_API int rp_next(rp_process *process, uint64_t timeout_ns, rp_event *ret_event);
 

@@ -42,9 +42,9 @@ typedef struct rp_loop_options {
 #define RP_SPAWN_INLINE UINT32_MAX
 
 /** Opens a loop that belongs to the calling thread. `options` may be NULL: all defaults.
- * 0; RP_EINVAL: no size, a ring_size above 1 GiB, an unknown backend, also as RP_BACKEND in the
- * environment; RP_E2BIG; RP_EUNSUPPORTED: the backend that is named (AUTO finds one), or a track;
- * RP_ENOMEM; RP_EMFILE: no descriptors left; other errors of the system.
+ * 0; RP_EINVAL: no size, a ring_size above 1 GiB, an allocator without resize, an unknown backend,
+ * also as RP_BACKEND in the environment; RP_E2BIG; RP_EUNSUPPORTED: the backend that is named (AUTO
+ * finds one), or a track; RP_ENOMEM; RP_EMFILE: no descriptors left; other errors of the system.
  * Close it with rp_loop_close. */
 RP_API int rp_loop_open(const rp_loop_options *options, rp_loop **ret_loop);
 
@@ -68,7 +68,8 @@ RP_API void rp_loop_stop(rp_loop *loop);
 
 /** [any thread] Has `task(loop, user)` called once by the loop's thread, out of its next turn, in
  * the order of the posts of one thread; rp_loop_close runs the rest. 0; RP_ENOMEM; RP_EINVAL: no
- * task; RP_EPERM: a forked child. Not while rp_loop_close runs in another thread, or after. */
+ * task; RP_ECANCELED: from a post that rp_loop_close runs; RP_EPERM: a forked child. Not while
+ * rp_loop_close runs in another thread, or after. */
 RP_API int rp_loop_post(rp_loop *loop, void (*task)(rp_loop *, void *), void *user);
 
 /** A descriptor for another loop: while it is readable, call rp_loop_run_once(loop, 0). Ask

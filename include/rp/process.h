@@ -108,15 +108,20 @@ typedef struct rp_handlers {
  * a stop of any kind cancels the launch (RP_ECANCELED). After done, stops do nothing and return 0,
  * writes give RP_EPIPE.
  *
- * 0, and `done` will come; or nothing was started:
- *  RP_EINVAL       no size; a field out of its range; fields that contradict each other: neither or
- *                  both of argv and shell, an empty program name, input with a stdin that is no
- * pipe, RP_STDIO_MERGE for anything but stderr, a child descriptor below 3 or given twice, an
- * environment entry without a name, drain_grace_ns without RP_DRAIN_GRACE, ... RP_E2BIG bytes are
- * set beyond what this library knows of a struct RP_ENOENT, -ENOTDIR, RP_EACCES, ...  cwd -EBADF a
- * descriptor of yours that is not open RP_EUNSUPPORTED what this system or build cannot: RP_PTY
- * without pseudo-terminals, limits that it cannot hold, rp_windows, ... RP_ENOMEM, RP_EMFILE;
- * RP_EPERM: a forked child rp_error_detail names the field. */
+ * 0, and `done` will come; or an error, nothing was started, and rp_error_detail names the field:
+ *
+ * - RP_EINVAL: no size; a field out of its range; fields that contradict each other: neither or
+ *   both of argv and shell, an empty program name, input with a stdin that is no pipe,
+ *   RP_STDIO_MERGE for anything but stderr, a child descriptor below 3 or given twice, an
+ *   environment entry without a name, drain_grace_ns without RP_DRAIN_GRACE, ...
+ * - RP_E2BIG: bytes are set beyond what this library knows of a struct
+ * - RP_ENOENT, -ENOTDIR, RP_EACCES, ...: cwd
+ * - -EBADF: a descriptor of yours that is not open
+ * - RP_EUNSUPPORTED: what this system or build cannot: RP_PTY without pseudo-terminals, limits that
+ *   it cannot hold, rp_windows, ...
+ * - RP_EAGAIN: another thread changed the environment during the call
+ * - RP_ECANCELED: the loop is being closed
+ * - RP_ENOMEM, RP_EMFILE; RP_EPERM: a forked child */
 RP_API int rp_spawn(rp_loop *loop,
                     const rp_command *command,
                     const rp_handlers *handlers,
@@ -186,8 +191,8 @@ RP_API size_t rp_process_unwritten(const rp_process *process);
  * the child is gone or closed its stdin, RP_EMSGSIZE = a line longer than the terminal takes, or
  * another error of the system. Size 0 is allowed: written comes after what was queued before. 0;
  * RP_EPIPE: after rp_close_stdin, after done, or the child closed its end; RP_EINVAL: stdin is no
- * pipe; RP_EAGAIN: the queue is not empty and would grow beyond write_max, nothing was queued;
- * RP_ENOMEM. */
+ * pipe, or no data; RP_EAGAIN: the queue is not empty and would grow beyond write_max, nothing was
+ * queued; RP_ENOMEM. */
 RP_API int rp_write(rp_process *process,
                     rp_view bytes,
                     void (*written)(rp_process *, int status, void *),
@@ -242,7 +247,7 @@ RP_API int rp_kill(rp_process *process);
 
 /** Starts the ladder of rp_stop_options and returns; NULL: interrupt, again, kill, with the
  * defaults. A stronger stop overtakes the one under way, a weaker one changes nothing. 0, also
- * after the end; RP_EINVAL: no size, no such signal; RP_E2BIG. */
+ * after the end; RP_EINVAL: no size, no such signal; RP_E2BIG; RP_ENOMEM. */
 RP_API int rp_stop(rp_process *process, const rp_stop_options *options);
 
 /** Ends the handle at any moment, also from its own callbacks, none of which follow. A child that
