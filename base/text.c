@@ -31,15 +31,11 @@ typedef struct lead {
     uint8_t high;
 } lead;
 
-/** False: the byte begins nothing. */
+/** False: the byte, which is not ASCII, begins nothing. */
 static bool read_lead(uint8_t byte, lead *ret_lead)
 {
     lead result = {0, 0x80, 0xBF};
 
-    if (byte < 0x80) {
-        *ret_lead = result;
-        return true;
-    }
     if (byte < 0xC2 || byte > 0xF4) {
         return false;
     }
@@ -58,7 +54,8 @@ static bool read_lead(uint8_t byte, lead *ret_lead)
     return true;
 }
 
-/** The bytes of the next character, or of the maximal subpart that is to be replaced: 1 or more. */
+/** The bytes of the next character, which is not ASCII, or of the maximal subpart that is to be
+ * replaced: 1 or more. */
 static size_t next_part(const uint8_t *bytes, size_t size, bool *ret_valid)
 {
     lead first;
@@ -80,32 +77,67 @@ static size_t next_part(const uint8_t *bytes, size_t size, bool *ret_valid)
     return used;
 }
 
+/** Where repaired text goes, as far as there is room. */
+typedef struct output {
+    char *text;
+    size_t room;    // bytes, without the NUL
+    size_t written; // bytes
+    size_t needed;  // bytes of the whole
+} output;
+
+/** Adds characters of one byte each: any number of them may fit. */
+static void add_plain(output *to, const uint8_t *bytes, size_t size)
+{
+    const size_t left = to->room - to->written;
+    const size_t fitting = size < left ? size : left;
+
+    if (fitting > 0) {
+        memcpy(to->text + to->written, bytes, fitting);
+        to->written += fitting;
+    }
+    to->needed += size;
+    if (fitting < size) {
+        to->room = to->written;
+    }
+}
+
+/** Adds one character: all of it, or once one did not fit, nothing any more. */
+static void add_character(output *to, const uint8_t *bytes, size_t size)
+{
+    if (size <= to->room - to->written) {
+        memcpy(to->text + to->written, bytes, size);
+        to->written += size;
+    } else {
+        to->room = to->written;
+    }
+    to->needed += size;
+}
+
 size_t rp_utf8_repair(rp_view bytes, char *text, size_t text_size)
 {
-    static const char replacement[] = "\xEF\xBF\xBD"; // U+FFFD
+    static const uint8_t replacement[] = {0xEF, 0xBF, 0xBD}; // U+FFFD
     const uint8_t *rest = (const uint8_t *)bytes.data;
-    size_t rest_size = bytes.size;
-    size_t needed = 0;
-    size_t written = 0;
-    bool is_full = text_size == 0;
+    size_t left = bytes.size;
+    output to = {text, text_size > 0 ? text_size - 1 : 0, 0, 0};
 
-    while (rest_size > 0) {
+    while (left > 0) {
+        size_t used = 0;
         bool is_valid;
-        const size_t used = next_part(rest, rest_size, &is_valid);
-        const size_t size = is_valid ? used : sizeof replacement - 1;
 
-        // Once something did not fit, nothing shorter may follow it.
-        is_full = is_full || size >= text_size - written;
-        if (!is_full) {
-            memcpy(text + written, is_valid ? (const char *)rest : replacement, size);
-            written += size;
+        while (used < left && rest[used] < 0x80) {
+            used++;
         }
-        needed += size;
+        if (used > 0) {
+            add_plain(&to, rest, used);
+        } else {
+            used = next_part(rest, left, &is_valid);
+            add_character(&to, is_valid ? rest : replacement, is_valid ? used : sizeof replacement);
+        }
         rest += used;
-        rest_size -= used;
+        left -= used;
     }
     if (text_size > 0) {
-        text[written] = '\0';
+        text[to.written] = '\0';
     }
-    return needed;
+    return to.needed;
 }

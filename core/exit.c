@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/signals.h"
+#include "base/status.h"
 #include "base/text.h"
 
 enum {
@@ -147,7 +148,8 @@ int rp_exit_summary(const rp_exit *exit, char *text, size_t text_size)
     sentence written = {text, text_size, 0};
 
     if (exit == NULL || (text == NULL && text_size > 0)) {
-        return RP_EINVAL;
+        return rpi_detail(RP_EINVAL,
+                          exit == NULL ? "exit: none given" : "text: a size, but no text");
     }
     if (exit->kind == RP_SPAWN_FAILED) {
         say_failure(&written, exit);
