@@ -388,17 +388,18 @@ bool rpi_stop_awaits_tree(rp_process *process)
 
 /* ---- time ------------------------------------------------------------------------------ */
 
-/* Whether silence counts: some stream is open, and we would take what came. */
+/* Whether silence counts: not while a stream is open that we do not take from, for then we keep the child waiting. One that
+ * the child has closed says nothing any more, and is silence. */
 static bool listens(const rp_process *process)
 {
     for (int i = 0; i < 2; i++) {
         const rpi_stream *stream = &process->streams[i];
 
-        if (stream->state == RPI_STREAM_OPEN && !stream->paused && !rpi_op_is_idle(&stream->op)) {
-            return true;
+        if (stream->state == RPI_STREAM_OPEN && (stream->paused || rpi_op_is_idle(&stream->op))) {
+            return false;
         }
     }
-    return false;
+    return true;
 }
 
 static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)

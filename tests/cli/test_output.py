@@ -186,6 +186,22 @@ class Readers(Case):
         self.assertEqual(len(out), last["out_bytes"])
         self.assertTrue(out == (b"y\n" * (len(out) // 2 + 1))[:len(out)])
 
+    def test_a_command_that_waits_for_a_sleeping_reader_is_not_inactive(self):
+        read_end, write_end = os.pipe()
+        process = self.start(f"--json={write_end}", "--idle-timeout=0.3", "--wall-timeout=2", "yes",
+                             pass_fds=(write_end,))
+        os.close(write_end)
+        with os.fdopen(read_end, "rb") as events:
+            for line in events:
+                if b'"event":"exited"' in line:
+                    break
+            reader = threading.Thread(target=events.read)
+            reader.start()
+            process.stdout.read()
+            self.assertEqual(process.wait(WATCHDOG_S), 124)
+            reader.join(WATCHDOG_S)
+        self.assertEqual(self.one_line(process.stderr.read()), "timed out after 2 s")
+
     def test_a_signal_ends_the_wait_for_a_sleeping_reader(self):
         read_end, write_end = os.pipe()
         process = self.start(f"--json={write_end}", "head", "-c", "1000000", "/dev/zero",

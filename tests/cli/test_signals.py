@@ -21,6 +21,12 @@ class Timeouts(Case):
             self.assertEqual((code, out), (TIMED_OUT, b"a\n"))
             self.assertEqual(self.one_line(err), "timed out: no output for 0.3 s")
 
+    def test_closed_outputs_are_no_output(self):
+        code, out, err = self.run_cli("--idle-timeout=0.3", "--wall-timeout=20",
+                                      *shell("exec >&- 2>&-; sleep 1000"))
+        self.assertEqual((code, out), (TIMED_OUT, b""))
+        self.assertEqual(self.one_line(err), "timed out: no output for 0.3 s")
+
     def test_output_puts_the_inactivity_off(self):
         code, _, err, events = self.run_events(
             "--idle-timeout=20", "--wall-timeout=1", *shell("while :; do echo x; done >&2"))
