@@ -1,7 +1,7 @@
 /* Fanout: runs the commands that come on standard input, one a line, so many at a time.
  *
  *     fanout [-j N] <commands
- *     ls *.flac | sed 's/.*'/"oggenc -Q '&'"/ | fanout -j 8
+ *     ls *.flac | sed 's/^/oggenc -Q /' | fanout -j 8
  *
  * Each line goes to the shell. What a command wrote comes out when it has ended, in one piece, its
  * standard output to ours and its standard error to ours, in the order in which it was read.
@@ -11,8 +11,8 @@
  *
  * How: a watch reads standard input, and only while there are less than 2 N commands in the loop's
  * hands, so that any number of lines fits into little memory; the loop runs N of them and queues
- * the rest (process_max). Two buffers hold the output: a pipe and a capture a stream. Our own
- * output may block: then the loop stands still, pipes fill, and the children wait as well. */
+ * the rest (process_max). Our own output may block: then the loop stands still, the pipes of the
+ * children fill, and they wait as well. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <signal.h>
@@ -33,12 +33,13 @@ enum {
 
 typedef struct fanout {
     rp_loop *loop;
-    rp_watch *input;  /* NULL while no more lines are wanted */
-    rp_timer *ticker; /* NULL without a terminal */
-    uint32_t jobs;    /* at a time */
-    bool ended;       /* no more lines come */
-    bool broken;      /* something of ours failed */
-    bool mid_line;    /* the terminal's last line has no end yet */
+    rp_watch *input;   /* NULL while no more lines are wanted */
+    rp_timer *ticker;  /* NULL without a terminal */
+    uint32_t jobs;     /* at a time */
+    bool ended;        /* no more lines come */
+    bool broken;       /* something of ours failed */
+    bool shows_output; /* standard output is a terminal */
+    bool mid_line;     /* the terminal's last line is output without an end */
     unsigned long started, done, failed;
     uint64_t began_ns;
     size_t first, end; /* the unread bytes of text */
@@ -54,10 +55,12 @@ static void feed(fanout *own);
 
 /* ---- telling the user -------------------------------------------------------- */
 
-static void hide_progress(const fanout *own)
+/* Before anything is written to the terminal: wipes the progress, but no output. */
+static void clear_line(fanout *own)
 {
     if (own->ticker != NULL) {
-        (void)fputs("\r\033[K", stderr); /* to the line's beginning, and clear it */
+        (void)fputs(own->mid_line ? "\n" : "\r\033[K", stderr);
+        own->mid_line = false;
     }
 }
 
@@ -71,18 +74,15 @@ static void show_progress(rp_timer *timer, void *user)
     if (rp_loop_get_stats(own->loop, &stats) < 0) {
         return;
     }
-    if (own->mid_line) {
-        (void)fputc('\n', stderr);
-        own->mid_line = false;
-    }
-    fprintf(stderr, "\r\033[K%lu done, %lu failed, %lu running, %lu waiting, %.0f a second",
-            own->done, own->failed, (unsigned long)stats.live, (unsigned long)stats.queued,
+    clear_line(own);
+    fprintf(stderr, "%lu done, %lu failed, %lu running, %lu waiting, %.0f a second", own->done,
+            own->failed, (unsigned long)stats.live, (unsigned long)stats.queued,
             (double)own->done / seconds);
 }
 
 static void complain(fanout *own, const char *what, const char *why)
 {
-    hide_progress(own);
+    clear_line(own);
     fprintf(stderr, "fanout: %s: %s\n", what, why);
 }
 
@@ -112,7 +112,9 @@ static bool write_output(fanout *own, const rp_process *process)
         if (fwrite(chunk.bytes.data, 1, chunk.bytes.size, file) < chunk.bytes.size) {
             return false;
         }
-        own->mid_line = chunk.bytes.data[chunk.bytes.size - 1] != '\n';
+        if (file == stderr || own->shows_output) {
+            own->mid_line = chunk.bytes.data[chunk.bytes.size - 1] != '\n';
+        }
         before = file;
     }
     return fflush(stdout) == 0;
@@ -127,7 +129,7 @@ static void on_done(rp_process *process, const rp_exit *exit, void *user)
 
     (void)rp_process_captured(process, RP_STDOUT, &out_cut);
     (void)rp_process_captured(process, RP_STDERR, &err_cut);
-    hide_progress(own);
+    clear_line(own);
     if (!write_output(own, process)) {
         give_up(own, "output", strerror(errno));
     }
@@ -257,7 +259,7 @@ static void feed(fanout *own)
         give_up(own, "standard input", rp_strerror(r));
     }
     if (own->ended && own->started == own->done) { /* a timer would keep the loop running */
-        hide_progress(own);
+        clear_line(own);
         rp_timer_close(own->ticker);
         own->ticker = NULL;
     }
@@ -332,6 +334,7 @@ static int run(fanout *own)
     own->began_ns = rp_now_ns();
     stopped_loop = own->loop;
     set_handlers(on_signal);
+    own->shows_output = isatty(STDOUT_FILENO) == 1;
     if (isatty(STDERR_FILENO)) {
         r = rp_timer_start(own->loop, RP_SECOND / 10, RP_SECOND / 10, show_progress, own,
                            &own->ticker);
@@ -340,7 +343,7 @@ static int run(fanout *own)
         feed(own);
         r = rp_loop_run(own->loop);
     }
-    hide_progress(own);
+    clear_line(own);
     set_handlers(SIG_DFL);
     (void)rp_loop_processes(own->loop, free_job, NULL);
     (void)rp_loop_close(own->loop); /* kills what still runs */

@@ -188,12 +188,13 @@ class Terminal(Case):
         self.addCleanup(os.close, master)
         process = self.start("-j", "2", stdout=slave, stderr=slave)
         os.close(slave)
-        process.stdin.write(lines(["printf unended", f"read line <{word}"]))
+        process.stdin.write(lines(["printf unended; exit 3", f"read line <{word}"]))
         process.stdin.close()
-        self.read_until(master, b"unended\r\n\r\x1b[K1 done, ")
+        self.read_until(master, b"unended\r\nfanout: printf unended; exit 3: Process exited abnormally with return code 3\r\n")
+        self.read_until(master, b"1 done, 1 failed, ")
         with open(path, "w", encoding="ascii") as go:
             go.write("now\n")
-        self.assertEqual(process.wait(WATCHDOG_S), 0)
+        self.assertEqual(process.wait(WATCHDOG_S), 1)
 
     def test_says_nothing_where_there_is_no_terminal(self):
         # Longer than the time between two looks at a terminal.
