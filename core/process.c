@@ -640,7 +640,9 @@ static void on_task(rpi_task *task)
     for (int i = 0; i < 2; i++) {
         rpi_stream *stream = &process->streams[i];
 
-        if (!process->closed && stream->state != RPI_STREAM_NONE) { /* a pause may have ended */
+        if (process->closed) {
+            rpi_stream_release_ring(stream); /* the child may live on for long, let go */
+        } else if (stream->state != RPI_STREAM_NONE) { /* a pause may have ended */
             rpi_stream_deliver(stream);
             rpi_stream_arm(stream);
         }

@@ -189,7 +189,8 @@ bool rpi_stream_is_drained(const rpi_stream *stream);
 /** Frees ring, lines, capture. No operation is pending. */
 void rpi_stream_fini(rpi_stream *stream);
 
-/** Gives the ring back where it is empty and memory is short, and serves who waits for some. */
+/** Gives the ring back where nobody needs it: empty, and the stream has ended or memory is short; or the process is closed, and
+ * no callback of it is under way. Serves who waits for memory. */
 void rpi_stream_release_ring(rpi_stream *stream);
 
 /** Ring memory came free: the streams that wait for it go on. */

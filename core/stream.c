@@ -103,12 +103,19 @@ void rpi_streams_serve_waiting(rp_loop *loop)
     }
 }
 
+/* Whether this stream needs no ring now: it has ended, or others may be short of one. */
+static bool can_spare_ring(const rpi_stream *stream, const rp_loop *loop)
+{
+    return stream->ring.count == 0 &&
+           (loop->memory_max != 0 || stream->state >= RPI_STREAM_ENDED);
+}
+
 void rpi_stream_release_ring(rpi_stream *stream)
 {
-    rp_loop *loop = rpi_stream_process(stream)->loop;
+    rp_process *process = rpi_stream_process(stream);
 
-    if (loop->memory_max != 0 && rpi_ring_is_open(&stream->ring) && stream->ring.count == 0 &&
-        rpi_op_is_idle(&stream->op) && !rpi_pull_holds(stream)) {
+    if (rpi_ring_is_open(&stream->ring) && rpi_op_is_idle(&stream->op) &&
+        (process->closed || can_spare_ring(stream, process->loop)) && !rpi_pull_holds(stream)) {
         ring_close(stream);
     }
 }

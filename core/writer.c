@@ -193,10 +193,12 @@ static void on_report(rpi_task *task)
 {
     rpi_writer *writer = RPI_CONTAINER(task, rpi_writer, task);
     rp_process *process = writer->process;
-    rpi_list *node;
+    rpi_list *last = writer->finished.previous;
+    rpi_list *node = NULL;
 
-    /* Each is taken out before its callback, which may close the process and so empty the list. */
-    while ((node = rpi_list_take_first(&writer->finished)) != NULL) {
+    /* Up to the one that is the last now: what a callback finishes belongs to the next turn. Each is taken out before its callback,
+     * which may close the process and so empty the list. */
+    while (node != last && (node = rpi_list_take_first(&writer->finished)) != NULL) {
         request *done = RPI_CONTAINER(node, request, node);
         request copy = *done;
 
