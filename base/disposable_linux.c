@@ -113,12 +113,17 @@ RPI_CHILD_CODE static int disposable_main(void *argument)
 
 static int make(disposable *work, char *stack, rpi_disposable_memory memory)
 {
-    const bool copy = memory == RPI_DISPOSABLE_COPY || !core_dumps_alone();
     const uint64_t mask = rpi_raw_set_mask(~UINT64_C(0));
-    int pid = rpi_clone(CLONE_VFORK | (copy ? 0U : (uint64_t)CLONE_VM), stack + STACK_SIZE, NULL,
-                        disposable_main, work);
+    char *top = stack + STACK_SIZE;
+    int pid = -EPERM;
 
-    if (pid < 0 && copy && pid != -EAGAIN && pid != -ENOMEM) {
+    if (memory == RPI_DISPOSABLE_SHARED && core_dumps_alone()) {
+        pid = rpi_clone(CLONE_VFORK | CLONE_VM, top, NULL, disposable_main, work);
+    }
+    if (pid < 0 && pid != -EAGAIN && pid != -ENOMEM) { // or a filter refuses shared memory
+        pid = rpi_clone(CLONE_VFORK, top, NULL, disposable_main, work);
+    }
+    if (pid < 0 && pid != -EAGAIN && pid != -ENOMEM) {
         pid = rpi_os.fork(); // an emulator that knows nothing but fork; visible as a child, then
         if (pid == 0) {
             rpi_raw_exit(disposable_main(work));

@@ -1,0 +1,673 @@
+/* The Linux side of the spawner: a site and its lanes, and one launch from its ends to its results.
+ *
+ * A launch opens its files and pipes, makes the child, and keeps our ends. Where descriptors lie
+ * decides what a child costs, as its table is copied up to the highest one that it needs: our own
+ * ends and the pidfd go up, so that the low numbers stay free for the next child's ends; a child's
+ * end that lands high goes into a reserved slot (slots_linux.c) or to a thread with a table of its
+ * own (spawn_private_linux.c).
+ *
+ * Every system call here counts: they are what a launch costs beyond the child itself. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/os.h"
+#include "base/raw_linux.h"
+#include "core/spawn_linux.h"
+
+#define HIGH_BASE 1024   /* our own descriptors go here and above */
+#define LOW_ENOUGH 256   /* a table copied up to here costs less than handing descriptors over */
+#define SLOT_WORTH 32    /* so many descriptors above the slots cost what using them does */
+#define BASE_LAUNCHES 64 /* launches between two looks at the descriptor limit */
+#define THREAD_STACK_SIZE ((size_t)512 * 1024)
+
+/* A program that somebody has open for writing: usually a child of the host that has not come to
+ * its exec yet. Pauses double from the first to the longest; 50 ms in all. */
+#define BUSY_TRIES 16
+#define BUSY_FIRST_NS 50000L
+#define BUSY_LONGEST_NS 5000000L
+
+/* One thread's means. */
+typedef struct lane {
+    rpi_maker maker;
+    rpi_slots slots;
+    rpi_private *twin; /* made when first needed */
+    bool twin_refused;
+    int base;           /* our descriptors go there */
+    uint32_t base_left; /* launches until it is looked up again */
+} lane;
+
+struct rpi_spawn_site {
+    const rp_allocator *allocator;
+    uint32_t lane_count;
+    rpi_spawn_ability ability;
+    rpi_placeholder placeholder;
+    int null_fd; /* owned; -1: none */
+    pthread_mutex_t ignored_mutex;
+    uint64_t ignored;          /* signals that the host ignores, bit n - 1 for signal n; */
+    uint64_t ignored_taken_ns; /* as of then; under the mutex */
+    lane lanes[];
+};
+
+static const char *const phase_names[RPI_PHASE_COUNT] = {
+    [RPI_PHASE_OPEN] = "open",     [RPI_PHASE_PIPE] = "pipe",
+    [RPI_PHASE_CLONE] = "clone",   [RPI_PHASE_DESCRIPTORS] = "descriptors",
+    [RPI_PHASE_SETSID] = "setsid", [RPI_PHASE_SETPGID] = "setpgid",
+    [RPI_PHASE_RLIMIT] = "rlimit", [RPI_PHASE_NICE] = "nice",
+    [RPI_PHASE_IDS] = "ids",       [RPI_PHASE_CHDIR] = "chdir",
+    [RPI_PHASE_EXEC] = "exec",
+};
+
+/* ---- descriptors ---- */
+
+static void close_fd(int fd)
+{
+    if (fd >= 0) {
+        (void)rpi_os.close(fd); // Linux frees the number whatever it says
+    }
+}
+
+/* Half of a small table, so that there is room above and below. */
+static int look_up_base(void)
+{
+    struct rlimit limit;
+
+    if (rpi_os.getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 2 >= HIGH_BASE) {
+        return HIGH_BASE;
+    }
+    return limit.rlim_cur < 6 ? 3 : (int)(limit.rlim_cur / 2);
+}
+
+/* Moves a descriptor of ours up. The new number, or the old one when there is no room above;
+ * -errno only where it would have to stay in 0 to 2, and then it is closed. */
+static int move_up(lane *own, int fd)
+{
+    int moved = -1;
+    int r = 0;
+
+    if (fd < 0 || fd >= own->base) {
+        return fd;
+    }
+    moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, own->base);
+    if (moved < 0 && errno == EINVAL) {
+        own->base = look_up_base(); // the host has lowered its limit
+        moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, own->base);
+    }
+    if (moved < 0) {
+        if (fd > 2) {
+            return fd;
+        }
+        moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        r = moved < 0 ? -errno : 0;
+    }
+    (void)rpi_os.close(fd); // a duplicate
+    return moved < 0 ? r : moved;
+}
+
+/* Moves a child's end out of 0 to 2, where it lands in a host that has closed those. The new
+ * number, or -errno, and then it is closed. */
+static int move_out_of_stdio(int fd)
+{
+    int moved = fd;
+    int r = 0;
+
+    if (fd > 2) {
+        return fd;
+    }
+    moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    r = moved < 0 ? -errno : 0;
+    (void)rpi_os.close(fd); // a duplicate
+    return moved < 0 ? r : moved;
+}
+
+/* A pipe for the child's stream `stream`: our end high, closed on exec and non-blocking. The
+ * child's end must block, so the flag is not pipe2's. 0 or -errno. */
+static int open_pipe(lane *own, int stream, int *ret_child, int *ret_own)
+{
+    const int mine = stream == 0 ? 1 : 0;
+    int ends[2];
+    int child = -1;
+    int kept = -1;
+    int r = 0;
+
+    if (rpi_os.pipe2(ends, O_CLOEXEC) < 0) {
+        return -errno;
+    }
+    kept = move_up(own, ends[mine]);
+    child = move_out_of_stdio(ends[1 - mine]);
+    if (kept < 0 || child < 0) {
+        r = kept < 0 ? kept : child;
+        goto fail;
+    }
+    if (rpi_os.fcntl(kept, F_SETFL, O_NONBLOCK) < 0) {
+        r = -errno;
+        goto fail;
+    }
+    *ret_child = child;
+    *ret_own = kept;
+    return 0;
+
+fail:
+    close_fd(kept);
+    close_fd(child);
+    return r;
+}
+
+/* ---- the ends of a launch ---- */
+
+typedef struct ends {
+    int fds[3];    /* of the child, in our table; -1: closed */
+    bool owned[3]; /* closed when the child has them */
+} ends;
+
+static bool is_null_device(int fd)
+{
+    struct stat status;
+
+    return fd >= 0 && rpi_os.fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) &&
+           status.st_rdev == makedev(1, 3);
+}
+
+/* The site's /dev/null if it still is one: a host may close descriptors that it does not know, and
+ * use their numbers again. Else a new one for this launch. */
+static int take_null(const rpi_spawn_site *site, bool *ret_owned)
+{
+    int fd = site->null_fd;
+
+    *ret_owned = false;
+    if (!is_null_device(fd)) {
+        fd = rpi_os.open("/dev/null", O_RDWR | O_CLOEXEC, 0);
+        if (fd < 0) {
+            return -errno;
+        }
+        *ret_owned = true;
+        fd = move_out_of_stdio(fd);
+    }
+    return fd;
+}
+
+static int open_file(const rpi_launch_end *end)
+{
+    // A terminal that is opened must not become the host's own.
+    const int fd = rpi_os.open(end->path, end->open_flags | O_CLOEXEC | O_NOCTTY, 0666);
+
+    return fd < 0 ? -errno : move_out_of_stdio(fd);
+}
+
+/* Opens what the child's stream `stream` needs. 0 or -errno. */
+static int
+open_end(const rpi_spawn_site *site, lane *own, rpi_launch *launch, int stream, ends *opened)
+{
+    const rpi_launch_end *end = &launch->ends[stream];
+    int fd = -1;
+    int r = 0;
+
+    opened->owned[stream] = false;
+    switch (end->kind) {
+    case RPI_END_NULL:
+        fd = take_null(site, &opened->owned[stream]);
+        r = fd < 0 ? fd : 0;
+        break;
+    case RPI_END_PIPE:
+        opened->owned[stream] = true;
+        r = open_pipe(own, stream, &fd, &launch->pipes[stream]);
+        break;
+    case RPI_END_INHERIT:
+        // Looked at before pipes are made, which could land on a closed one.
+        fd = rpi_os.fcntl(stream, F_GETFD, 0) < 0 ? -1 : stream;
+        break;
+    case RPI_END_FD:
+        fd = end->fd;
+        break;
+    case RPI_END_FILE:
+        opened->owned[stream] = true;
+        fd = open_file(end);
+        r = fd < 0 ? fd : 0;
+        break;
+    case RPI_END_MERGE:
+        fd = opened->fds[1];
+        break;
+    }
+    opened->fds[stream] = r < 0 ? -1 : fd;
+    return r;
+}
+
+static void close_ends(ends *opened)
+{
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        if (opened->owned[i]) {
+            close_fd(opened->fds[i]);
+        }
+    }
+}
+
+/* Inherited ends first, then the others. 0 or -errno with the phase; nothing is open then. */
+static int open_ends(
+    const rpi_spawn_site *site, lane *own, rpi_launch *launch, ends *ret_ends, rpi_phase *ret_phase)
+{
+    ends opened = {{-1, -1, -1}, {false, false, false}};
+    int r = 0;
+    int pass;
+    int i;
+
+    for (pass = 0; pass < 2; pass++) {
+        for (i = 0; i < 3 && r == 0; i++) {
+            if ((launch->ends[i].kind == RPI_END_INHERIT) == (pass == 0)) {
+                r = open_end(site, own, launch, i, &opened);
+                *ret_phase = launch->ends[i].kind == RPI_END_PIPE ? RPI_PHASE_PIPE : RPI_PHASE_OPEN;
+            }
+        }
+    }
+    if (r < 0) {
+        close_ends(&opened);
+        return r;
+    }
+    *ret_ends = opened;
+    return 0;
+}
+
+/* ---- making the child where its descriptors are low ---- */
+
+/* Puts what lies above the slots into them. Whether all of it is there now. */
+static bool
+fill_slots(const rpi_spawn_site *site, lane *own, rpi_child_plan *plan, unsigned *ret_used)
+{
+    const int highest = rpi_slots_highest(&own->slots);
+    unsigned used = 0;
+    bool all = highest >= 0;
+    size_t i;
+
+    for (i = 0; i < plan->map_count && all; i++) {
+        rpi_child_map *map = &plan->maps[i];
+        int slot = -1;
+
+        if (map->from <= highest) {
+            continue;
+        }
+        if (used < RPI_SLOT_COUNT) {
+            slot = rpi_slots_put(&own->slots, &site->placeholder, used, map->from);
+        }
+        all = slot >= 0;
+        if (all) {
+            map->from = slot;
+            used++;
+        }
+    }
+    *ret_used = used;
+    return all;
+}
+
+static void empty_slots(const rpi_spawn_site *site, lane *own, rpi_child_plan *plan, unsigned used)
+{
+    size_t i;
+
+    for (i = 0; i < plan->map_count; i++) {
+        plan->maps[i].from = plan->maps[i].source;
+    }
+    for (i = 0; i < used; i++) {
+        rpi_slots_restore(&own->slots, &site->placeholder, (unsigned)i);
+    }
+}
+
+/* The lane's thread with a table of its own, or NULL. */
+static rpi_private *find_twin(const rpi_spawn_site *site, lane *own)
+{
+    if (own->twin == NULL && !own->twin_refused) {
+        own->twin_refused = rpi_private_open(site->allocator, &own->maker, &own->twin) < 0;
+    }
+    return own->twin;
+}
+
+static void
+make_low(const rpi_spawn_site *site, lane *own, rpi_child_plan *plan, rpi_made *ret_made)
+{
+    const int slot = rpi_slots_highest(&own->slots);
+    rpi_private *twin = NULL;
+    unsigned used = 0;
+    bool done = false;
+    int highest = 0;
+
+    rpi_plan_finish(plan, -1);
+    highest = rpi_plan_highest(plan);
+    if (slot >= 0 && highest > slot + SLOT_WORTH) {
+        if (fill_slots(site, own, plan, &used)) {
+            rpi_plan_finish(plan, -1);
+            rpi_make_child(&own->maker, plan, ret_made);
+            done = true;
+        }
+        empty_slots(site, own, plan, used);
+        rpi_plan_finish(plan, -1);
+    }
+    if (!done && highest > LOW_ENOUGH) {
+        twin = find_twin(site, own);
+        done = twin != NULL && rpi_private_make_child(twin, plan, ret_made) == 0;
+    }
+    if (!done) {
+        rpi_make_child(&own->maker, plan, ret_made); // correct anyway, only not at flat cost
+    }
+}
+
+/* The child of a plan, tried again while its program is busy. */
+static void
+make_child(const rpi_spawn_site *site, lane *own, rpi_child_plan *plan, rpi_made *ret_made)
+{
+    const bool by_table =
+        site->ability.method == RPI_SPAWN_CLONE3 || site->ability.method == RPI_SPAWN_CLONE;
+    struct timespec pause = {0, BUSY_FIRST_NS};
+    int tries = BUSY_TRIES;
+
+    for (;;) {
+        if (by_table) {
+            make_low(site, own, plan, ret_made);
+        } else {
+            rpi_plan_finish(plan, -1);
+            rpi_make_child(&own->maker, plan, ret_made);
+        }
+        if (ret_made->error != -ETXTBSY || tries-- == 0) {
+            return;
+        }
+        (void)nanosleep(&pause, NULL); // cut short by a signal: the next one comes
+        pause.tv_nsec = pause.tv_nsec * 2 > BUSY_LONGEST_NS ? BUSY_LONGEST_NS : pause.tv_nsec * 2;
+    }
+}
+
+/* ---- a launch ---- */
+
+/* The signals that a child made for a launch of that time must set to default, as exec keeps
+ * ignored ones. Asking for all costs as much as ten other calls: one answer serves all launches
+ * that were queued before it. */
+static uint64_t ignored_signals(rpi_spawn_site *site, uint64_t queued_ns)
+{
+    uint64_t ignored = 0;
+    int number;
+
+    (void)pthread_mutex_lock(&site->ignored_mutex); // cannot fail: a plain mutex
+    if (site->ignored_taken_ns <= queued_ns) {
+        site->ignored_taken_ns = rpi_clock_now_ns();
+        for (number = 1; number <= RPI_RAW_SIGNAL_MAX; number++) {
+            if (number != SIGHUP && rpi_raw_handler(number) == RPI_RAW_IGNORED) {
+                ignored |= UINT64_C(1) << (number - 1);
+            }
+        }
+        site->ignored = ignored;
+    }
+    ignored = site->ignored;
+    (void)pthread_mutex_unlock(&site->ignored_mutex);
+    return ignored;
+}
+
+static void fail_launch(rpi_launch *launch, int error, rpi_phase phase)
+{
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        close_fd(launch->pipes[i]);
+        launch->pipes[i] = -1;
+    }
+    launch->pid = 0;
+    launch->pidfd = -1;
+    launch->error = error;
+    launch->phase = phase_names[phase];
+}
+
+/* With its ends open. */
+static void make_and_hold(rpi_spawn_site *site, lane *own, rpi_launch *launch, const ends *opened)
+{
+    rpi_child_plan plan;
+    rpi_made made;
+    int r = rpi_plan_init(&plan, launch, opened->fds, site->allocator);
+
+    if (r < 0) {
+        fail_launch(launch, r, RPI_PHASE_CLONE);
+        return;
+    }
+    if (site->ability.method == RPI_SPAWN_CLONE3) {
+        plan.reset_signals = ignored_signals(site, launch->queued_ns);
+    }
+    make_child(site, own, &plan, &made);
+    rpi_plan_fini(&plan);
+    if (made.error < 0) {
+        fail_launch(launch, made.error, made.phase);
+        return;
+    }
+    launch->started_ns = rpi_clock_now_ns();
+    launch->pid = made.pid;
+    r = move_up(own, made.pidfd);
+    launch->pidfd = r;
+    if (r < 0 && made.pidfd >= 0) {
+        // It landed in 0 to 2, which the host has closed, and there is no other place.
+        (void)rpi_os.kill((pid_t)made.pid, SIGKILL); // not reaped yet: the number is its own
+        rpi_reap_failed(made.pid, -1);
+        fail_launch(launch, r, RPI_PHASE_CLONE);
+    }
+}
+
+void rpi_spawn_carry_out(rpi_spawn_site *site, uint32_t number, rpi_launch *launch)
+{
+    lane *own = &site->lanes[number];
+    rpi_phase phase = RPI_PHASE_NONE;
+    ends opened;
+    int r = 0;
+
+    if (own->base_left-- == 0) {
+        own->base = look_up_base();
+        own->base_left = BASE_LAUNCHES;
+    }
+    launch->error = 0;
+    launch->phase = NULL;
+    launch->started_ns = 0;
+    launch->launched_ns = rpi_clock_now_ns();
+    r = open_ends(site, own, launch, &opened, &phase);
+    if (r < 0) {
+        fail_launch(launch, r, phase);
+        return;
+    }
+    make_and_hold(site, own, launch, &opened);
+    close_ends(&opened);
+}
+
+/* ---- site ---- */
+
+/* The method that RP_SPAWN names, UNKNOWN when it is not set; -EINVAL. */
+static int method_from_environment(rpi_spawn_method *ret_method)
+{
+    static const struct {
+        const char *name;
+        rpi_spawn_method method;
+    } names[] = {
+        {"clone3", RPI_SPAWN_CLONE3},
+        {"clone", RPI_SPAWN_CLONE},
+        {"posix_spawn", RPI_SPAWN_POSIX_SPAWN},
+        {"fork", RPI_SPAWN_FORK},
+    };
+    const char *value = getenv("RP_SPAWN");
+    size_t i;
+
+    *ret_method = RPI_SPAWN_UNKNOWN;
+    if (value == NULL || *value == '\0') {
+        return 0;
+    }
+    for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(value, names[i].name) == 0) {
+            *ret_method = names[i].method;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static int choose_ability(rpi_spawn_method method, rpi_spawn_ability *ret_ability)
+{
+    int r = 0;
+
+    if (method == RPI_SPAWN_UNKNOWN) {
+        r = method_from_environment(&method);
+        if (r < 0) {
+            return r;
+        }
+    }
+    *ret_ability = rpi_spawn_probe();
+    if (method != RPI_SPAWN_UNKNOWN) {
+        ret_ability->method = method;
+    }
+    return ret_ability->method == RPI_SPAWN_UNKNOWN ? RP_EUNSUPPORTED : 0;
+}
+
+/* Slots for every lane; none where the whole table is low, or where they would not be. 0 or -errno.
+ */
+static int reserve_slots(rpi_spawn_site *site)
+{
+    struct rlimit limit;
+    uint32_t i;
+    int r = 0;
+
+    if (rpi_os.getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur <= LOW_ENOUGH) {
+        return 0;
+    }
+    r = rpi_placeholder_open(&site->placeholder);
+    for (i = 0; i < site->lane_count && r == 0; i++) {
+        r = rpi_slots_open(&site->lanes[i].slots, &site->placeholder);
+        if (r == 0 && rpi_slots_highest(&site->lanes[i].slots) > LOW_ENOUGH) {
+            rpi_slots_close(&site->lanes[i].slots, &site->placeholder);
+            break;
+        }
+    }
+    return r;
+}
+
+int rpi_spawn_site_open(const rp_allocator *allocator,
+                        rpi_spawn_method method,
+                        uint32_t lane_count,
+                        rpi_spawn_site **ret_site)
+{
+    const size_t size = sizeof(rpi_spawn_site) + lane_count * sizeof(lane);
+    rpi_spawn_site *site = rpi_alloc_zero(allocator, size);
+    uint32_t i;
+    int r = -ENOMEM;
+
+    if (site == NULL) {
+        return r;
+    }
+    site->allocator = allocator;
+    site->lane_count = lane_count;
+    site->placeholder.fd = -1;
+    site->null_fd = -1;
+    for (i = 0; i < lane_count; i++) {
+        site->lanes[i].slots = (rpi_slots){{-1, -1, -1}};
+    }
+    r = -pthread_mutex_init(&site->ignored_mutex, NULL);
+    if (r < 0) {
+        rpi_free(allocator, site, size);
+        return r;
+    }
+    r = choose_ability(method, &site->ability);
+    if (r < 0) {
+        goto fail;
+    }
+    for (i = 0; i < lane_count; i++) {
+        site->lanes[i].maker.method = site->ability.method;
+        site->lanes[i].maker.has_close_range = site->ability.has_close_range;
+        site->lanes[i].maker.signals_blocked = i > 0; // a spawner thread's; lane 0 is the host's
+    }
+    site->null_fd = rpi_os.open("/dev/null", O_RDWR | O_CLOEXEC, 0);
+    if (site->null_fd >= 0) { // without one, launches that need it say so
+        site->null_fd = move_out_of_stdio(site->null_fd);
+    }
+    r = site->null_fd == -EMFILE ? -EMFILE : reserve_slots(site);
+    if (r < 0) {
+        goto fail;
+    }
+    *ret_site = site;
+    return 0;
+
+fail:
+    rpi_spawn_site_close(site);
+    return r;
+}
+
+static void close_site(rpi_spawn_site *site, bool forked)
+{
+    uint32_t i;
+
+    for (i = 0; i < site->lane_count; i++) {
+        lane *own = &site->lanes[i];
+
+        if (forked) {
+            rpi_private_close_forked(own->twin);
+        } else {
+            rpi_private_close(own->twin);
+        }
+        rpi_slots_close(&own->slots, &site->placeholder);
+        rpi_maker_fini(&own->maker);
+    }
+    rpi_placeholder_close(&site->placeholder);
+    if (is_null_device(site->null_fd)) {
+        (void)rpi_os.close(site->null_fd); // its result says nothing about a device
+    }
+    if (!forked) { // there a thread that does not exist may hold it
+        (void)pthread_mutex_destroy(&site->ignored_mutex); // cannot fail: nobody holds it
+    }
+    rpi_free(site->allocator, site, sizeof *site + site->lane_count * sizeof(lane));
+}
+
+void rpi_spawn_site_close(rpi_spawn_site *site)
+{
+    if (site != NULL) {
+        close_site(site, false);
+    }
+}
+
+void rpi_spawn_site_close_forked(rpi_spawn_site *site)
+{
+    if (site != NULL) {
+        close_site(site, true);
+    }
+}
+
+rpi_spawn_method rpi_spawn_site_method(const rpi_spawn_site *site)
+{
+    return site->ability.method;
+}
+
+/* ---- threads ---- */
+
+int rpi_spawn_thread_start(void *(*run)(void *), void *argument, pthread_t *ret_thread)
+{
+    sigset_t all;
+    sigset_t old;
+    int r = 0;
+
+    // A thread inherits the mask. The C library's own two stay open: a host's setgid() needs them.
+    (void)sigfillset(&all); // cannot fail
+    r = pthread_sigmask(SIG_SETMASK, &all, &old);
+    if (r == 0) {
+        r = rpi_os.thread_start(run, argument, THREAD_STACK_SIZE, ret_thread);
+        (void)pthread_sigmask(SIG_SETMASK, &old, NULL); // cannot fail: it was the mask
+    }
+    return -r;
+}
+
+uint32_t rpi_spawn_processors(void)
+{
+    cpu_set_t set;
+    long count = 0;
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0) {
+        count = CPU_COUNT(&set);
+    } else {
+        count = sysconf(_SC_NPROCESSORS_ONLN); // more processors than the set has room for
+    }
+    return count < 1 ? 1 : (uint32_t)count;
+}
