@@ -34,13 +34,22 @@
 #define HAVE_CLOSEFROM_ACTION 0
 #endif
 
+/* Whether the host lets children go without a wait. */
+static bool ignores_children(void)
+{
+    struct sigaction action;
+
+    return sigaction(SIGCHLD, NULL, &action) == 0 &&
+           (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0);
+}
+
 /* Whether posix_spawn can do all that the launch asks for. */
 static bool posix_spawn_suffices(const rpi_child_plan *plan)
 {
     const rpi_launch *launch = plan->launch;
 
-    return HAVE_CLOSEFROM_ACTION && !launch->set_ids && !launch->set_umask && !launch->no_core &&
-           launch->open_files == 0 && launch->nice == 0 &&
+    return HAVE_CLOSEFROM_ACTION && !ignores_children() && !launch->set_ids && !launch->set_umask &&
+           !launch->no_core && launch->open_files == 0 && launch->nice == 0 &&
            plan->map_count == (size_t)plan->target_count;
 }
 
@@ -184,10 +193,14 @@ static void hold(int64_t pid, int spare, rpi_made *ret_made)
         (void)rpi_os.close(spare); // a duplicate
     }
     made.pidfd = rpi_os.pidfd_open((pid_t)pid, 0);
-    if (made.pidfd < 0 && errno != ESRCH) {
-        made.error = -errno; // somebody was faster to take the place: nothing holds the child
-        (void)rpi_os.kill((pid_t)pid, SIGKILL);
-        rpi_reap_failed(pid, -1);
+    if (made.pidfd < 0) {
+        // Gone, as somebody waited for it; or the spare place is taken, and nothing holds the
+        // child.
+        made.error = errno == ESRCH ? RP_ELOST : -errno;
+        if (made.error != RP_ELOST) {
+            (void)rpi_os.kill((pid_t)pid, SIGKILL);
+            rpi_reap_failed(pid, -1);
+        }
         made = (rpi_made){0, -1, made.error, RPI_PHASE_CLONE};
     }
     *ret_made = made;

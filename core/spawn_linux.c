@@ -25,7 +25,6 @@
 #include "base/raw_linux.h"
 #include "core/spawn_linux.h"
 
-#define HIGH_BASE 1024   /* our own descriptors go here and above */
 #define LOW_ENOUGH 256   /* a table copied up to here costs less than handing descriptors over */
 #define SLOT_WORTH 32    /* so many descriptors above the slots cost what using them does */
 #define BASE_LAUNCHES 64 /* launches between two looks at the descriptor limit */
@@ -67,216 +66,6 @@ static const char *const phase_names[RPI_PHASE_COUNT] = {
     [RPI_PHASE_IDS] = "ids",       [RPI_PHASE_CHDIR] = "chdir",
     [RPI_PHASE_EXEC] = "exec",
 };
-
-/* ---- descriptors ---- */
-
-static void close_fd(int fd)
-{
-    if (fd >= 0) {
-        (void)rpi_os.close(fd); // Linux frees the number whatever it says
-    }
-}
-
-/* Half of a small table, so that there is room above and below. */
-static int look_up_base(void)
-{
-    struct rlimit limit;
-
-    if (rpi_os.getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 2 >= HIGH_BASE) {
-        return HIGH_BASE;
-    }
-    return limit.rlim_cur < 6 ? 3 : (int)(limit.rlim_cur / 2);
-}
-
-/* Moves a descriptor of ours up. The new number, or the old one when there is no room above;
- * -errno only where it would have to stay in 0 to 2, and then it is closed. */
-static int move_up(lane *own, int fd)
-{
-    int moved = -1;
-    int r = 0;
-
-    if (fd < 0 || fd >= own->base) {
-        return fd;
-    }
-    moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, own->base);
-    if (moved < 0 && errno == EINVAL) {
-        own->base = look_up_base(); // the host has lowered its limit
-        moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, own->base);
-    }
-    if (moved < 0) {
-        if (fd > 2) {
-            return fd;
-        }
-        moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        r = moved < 0 ? -errno : 0;
-    }
-    (void)rpi_os.close(fd); // a duplicate
-    return moved < 0 ? r : moved;
-}
-
-/* Moves a child's end out of 0 to 2, where it lands in a host that has closed those. The new
- * number, or -errno, and then it is closed. */
-static int move_out_of_stdio(int fd)
-{
-    int moved = fd;
-    int r = 0;
-
-    if (fd > 2) {
-        return fd;
-    }
-    moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    r = moved < 0 ? -errno : 0;
-    (void)rpi_os.close(fd); // a duplicate
-    return moved < 0 ? r : moved;
-}
-
-/* A pipe for the child's stream `stream`: our end high, closed on exec and non-blocking. The
- * child's end must block, so the flag is not pipe2's. 0 or -errno. */
-static int open_pipe(lane *own, int stream, int *ret_child, int *ret_own)
-{
-    const int mine = stream == 0 ? 1 : 0;
-    int ends[2];
-    int child = -1;
-    int kept = -1;
-    int r = 0;
-
-    if (rpi_os.pipe2(ends, O_CLOEXEC) < 0) {
-        return -errno;
-    }
-    kept = move_up(own, ends[mine]);
-    child = move_out_of_stdio(ends[1 - mine]);
-    if (kept < 0 || child < 0) {
-        r = kept < 0 ? kept : child;
-        goto fail;
-    }
-    if (rpi_os.fcntl(kept, F_SETFL, O_NONBLOCK) < 0) {
-        r = -errno;
-        goto fail;
-    }
-    *ret_child = child;
-    *ret_own = kept;
-    return 0;
-
-fail:
-    close_fd(kept);
-    close_fd(child);
-    return r;
-}
-
-/* ---- the ends of a launch ---- */
-
-typedef struct ends {
-    int fds[3];    /* of the child, in our table; -1: closed */
-    bool owned[3]; /* closed when the child has them */
-} ends;
-
-static bool is_null_device(int fd)
-{
-    struct stat status;
-
-    return fd >= 0 && rpi_os.fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) &&
-           status.st_rdev == makedev(1, 3);
-}
-
-/* The site's /dev/null if it still is one: a host may close descriptors that it does not know, and
- * use their numbers again. Else a new one for this launch. */
-static int take_null(const rpi_spawn_site *site, bool *ret_owned)
-{
-    int fd = site->null_fd;
-
-    *ret_owned = false;
-    if (!is_null_device(fd)) {
-        fd = rpi_os.open("/dev/null", O_RDWR | O_CLOEXEC, 0);
-        if (fd < 0) {
-            return -errno;
-        }
-        *ret_owned = true;
-        fd = move_out_of_stdio(fd);
-    }
-    return fd;
-}
-
-static int open_file(const rpi_launch_end *end)
-{
-    // A terminal that is opened must not become the host's own.
-    const int fd = rpi_os.open(end->path, end->open_flags | O_CLOEXEC | O_NOCTTY, 0666);
-
-    return fd < 0 ? -errno : move_out_of_stdio(fd);
-}
-
-/* Opens what the child's stream `stream` needs. 0 or -errno. */
-static int
-open_end(const rpi_spawn_site *site, lane *own, rpi_launch *launch, int stream, ends *opened)
-{
-    const rpi_launch_end *end = &launch->ends[stream];
-    int fd = -1;
-    int r = 0;
-
-    opened->owned[stream] = false;
-    switch (end->kind) {
-    case RPI_END_NULL:
-        fd = take_null(site, &opened->owned[stream]);
-        r = fd < 0 ? fd : 0;
-        break;
-    case RPI_END_PIPE:
-        opened->owned[stream] = true;
-        r = open_pipe(own, stream, &fd, &launch->pipes[stream]);
-        break;
-    case RPI_END_INHERIT:
-        // Looked at before pipes are made, which could land on a closed one.
-        fd = rpi_os.fcntl(stream, F_GETFD, 0) < 0 ? -1 : stream;
-        break;
-    case RPI_END_FD:
-        fd = end->fd;
-        break;
-    case RPI_END_FILE:
-        opened->owned[stream] = true;
-        fd = open_file(end);
-        r = fd < 0 ? fd : 0;
-        break;
-    case RPI_END_MERGE:
-        fd = opened->fds[1];
-        break;
-    }
-    opened->fds[stream] = r < 0 ? -1 : fd;
-    return r;
-}
-
-static void close_ends(ends *opened)
-{
-    int i;
-
-    for (i = 0; i < 3; i++) {
-        if (opened->owned[i]) {
-            close_fd(opened->fds[i]);
-        }
-    }
-}
-
-/* Inherited ends first, then the others. 0 or -errno with the phase; nothing is open then. */
-static int open_ends(
-    const rpi_spawn_site *site, lane *own, rpi_launch *launch, ends *ret_ends, rpi_phase *ret_phase)
-{
-    ends opened = {{-1, -1, -1}, {false, false, false}};
-    int r = 0;
-    int pass;
-    int i;
-
-    for (pass = 0; pass < 2; pass++) {
-        for (i = 0; i < 3 && r == 0; i++) {
-            if ((launch->ends[i].kind == RPI_END_INHERIT) == (pass == 0)) {
-                r = open_end(site, own, launch, i, &opened);
-                *ret_phase = launch->ends[i].kind == RPI_END_PIPE ? RPI_PHASE_PIPE : RPI_PHASE_OPEN;
-            }
-        }
-    }
-    if (r < 0) {
-        close_ends(&opened);
-        return r;
-    }
-    *ret_ends = opened;
-    return 0;
-}
 
 /* ---- making the child where its descriptors are low ---- */
 
@@ -413,7 +202,7 @@ static void fail_launch(rpi_launch *launch, int error, rpi_phase phase)
     int i;
 
     for (i = 0; i < 3; i++) {
-        close_fd(launch->pipes[i]);
+        rpi_close(launch->pipes[i]);
         launch->pipes[i] = -1;
     }
     launch->pid = 0;
@@ -423,7 +212,8 @@ static void fail_launch(rpi_launch *launch, int error, rpi_phase phase)
 }
 
 /* With its ends open. */
-static void make_and_hold(rpi_spawn_site *site, lane *own, rpi_launch *launch, const ends *opened)
+static void
+make_and_hold(rpi_spawn_site *site, lane *own, rpi_launch *launch, const rpi_ends *opened)
 {
     rpi_child_plan plan;
     rpi_made made;
@@ -444,7 +234,7 @@ static void make_and_hold(rpi_spawn_site *site, lane *own, rpi_launch *launch, c
     }
     launch->started_ns = rpi_clock_now_ns();
     launch->pid = made.pid;
-    r = move_up(own, made.pidfd);
+    r = rpi_move_up(&own->base, made.pidfd);
     launch->pidfd = r;
     if (r < 0 && made.pidfd >= 0) {
         // It landed in 0 to 2, which the host has closed, and there is no other place.
@@ -458,24 +248,24 @@ void rpi_spawn_carry_out(rpi_spawn_site *site, uint32_t number, rpi_launch *laun
 {
     lane *own = &site->lanes[number];
     rpi_phase phase = RPI_PHASE_NONE;
-    ends opened;
+    rpi_ends opened;
     int r = 0;
 
     if (own->base_left-- == 0) {
-        own->base = look_up_base();
+        own->base = rpi_base_look_up();
         own->base_left = BASE_LAUNCHES;
     }
     launch->error = 0;
     launch->phase = NULL;
     launch->started_ns = 0;
     launch->launched_ns = rpi_clock_now_ns();
-    r = open_ends(site, own, launch, &opened, &phase);
+    r = rpi_ends_open(site->null_fd, &own->base, launch, &opened, &phase);
     if (r < 0) {
         fail_launch(launch, r, phase);
         return;
     }
     make_and_hold(site, own, launch, &opened);
-    close_ends(&opened);
+    rpi_ends_close(&opened);
 }
 
 /* ---- site ---- */
@@ -583,7 +373,7 @@ int rpi_spawn_site_open(const rp_allocator *allocator,
     }
     site->null_fd = rpi_os.open("/dev/null", O_RDWR | O_CLOEXEC, 0);
     if (site->null_fd >= 0) { // without one, launches that need it say so
-        site->null_fd = move_out_of_stdio(site->null_fd);
+        site->null_fd = rpi_move_out_of_stdio(site->null_fd);
     }
     r = site->null_fd == -EMFILE ? -EMFILE : reserve_slots(site);
     if (r < 0) {
@@ -613,7 +403,7 @@ static void close_site(rpi_spawn_site *site, bool forked)
         rpi_maker_fini(&own->maker);
     }
     rpi_placeholder_close(&site->placeholder);
-    if (is_null_device(site->null_fd)) {
+    if (rpi_is_null_device(site->null_fd)) {
         (void)rpi_os.close(site->null_fd); // its result says nothing about a device
     }
     if (!forked) { // there a thread that does not exist may hold it

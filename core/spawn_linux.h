@@ -1,6 +1,7 @@
 /* Between the files of the Linux spawn path (core/spawn*_linux.c, core/slots_linux.c):
  *
  *   spawn_linux.c           a site and its lanes; one launch from its ends to its results
+ *   spawn_ends_linux.c      opens what the launch names, moves our own ends up
  *   spawn_plan_linux.c      which descriptor goes where: built by the parent, read by the child
  *   spawn_child_linux.c     what the child does between clone and exec
  *   spawn_clone_linux.c     children by clone3 and clone: shared table, unshared in the child
@@ -37,6 +38,36 @@ typedef enum rpi_phase {
     RPI_PHASE_EXEC,
     RPI_PHASE_COUNT
 } rpi_phase;
+
+/* ---- the ends of a launch ---- */
+
+typedef struct rpi_ends {
+    int fds[3];    /* of the child, in our table; -1: closed */
+    bool owned[3]; /* closed when the child has them */
+} rpi_ends;
+
+/** Opens files and pipes; our ends go to launch->pipes, from *base up. `null_fd` is a /dev/null
+ * that was one when it was opened, or -1. 0, or -errno with the phase: then the child's ends are
+ * closed again, ours are the caller's to close. */
+int rpi_ends_open(
+    int null_fd, int *base, rpi_launch *launch, rpi_ends *ret_ends, rpi_phase *ret_phase);
+void rpi_ends_close(rpi_ends *ends);
+
+/** From where on our own descriptors are kept, by the limit as it is now. */
+int rpi_base_look_up(void);
+
+/** Moves a descriptor of ours up; -1 stays. The new number, or the old one when there is no room
+ * above; -errno only where it would have to stay in 0 to 2, and then it is closed. */
+int rpi_move_up(int *base, int fd);
+
+/** Moves a descriptor out of 0 to 2, where it lands in a host that has closed those. The new
+ * number, or -errno, and then it is closed. */
+int rpi_move_out_of_stdio(int fd);
+
+bool rpi_is_null_device(int fd);
+
+/** Closes; -1 is allowed. */
+void rpi_close(int fd);
 
 /* ---- the plan of a child ---- */
 
@@ -92,7 +123,7 @@ int rpi_plan_highest(const rpi_child_plan *plan);
 
 typedef struct rpi_made {
     int64_t pid;
-    int pidfd; /* in the table of the thread that made it; -1: gone before it could be held */
+    int pidfd; /* in the table of the thread that made it */
     int error; /* 0 or -errno: there is no child then */
     rpi_phase phase;
 } rpi_made;
