@@ -77,6 +77,7 @@ bool rpi_admission_retry(rp_process *process, int error)
         rpi_loop_log(loop, 1, "no room for another child now (%s): launches wait", rp_error_name(error));
     }
     rpi_admission_add(process);
+    rpi_stop_arm(process); /* its deadline may have come meanwhile */
     return true;
 }
 

@@ -155,6 +155,19 @@ fail:
     return r;
 }
 
+/* No operation on it is pending. */
+static void close_pidfd(rp_process *process)
+{
+    rp_loop *loop = process->loop;
+
+    if (process->pidfd >= 0) {
+        rpi_io_forget(&loop->reactor, &process->exit_io);
+        rpi_loop_close_fd(loop, process->pidfd);
+        loop->descriptors--;
+        process->pidfd = -1;
+    }
+}
+
 static void process_free(rp_process *process)
 {
     rp_loop *loop = process->loop;
@@ -176,11 +189,7 @@ static void process_free(rp_process *process)
     for (int i = 0; i < 2; i++) {
         rpi_stream_fini(&process->streams[i]);
     }
-    if (process->pidfd >= 0) {
-        rpi_io_forget(&loop->reactor, &process->exit_io);
-        rpi_loop_close_fd(loop, process->pidfd);
-        loop->descriptors--;
-    }
+    close_pidfd(process);
     rpi_free(&loop->allocator, process, process->block_size);
 }
 
@@ -313,10 +322,20 @@ static void open_pipes(rp_process *process, rpi_launch *launch)
     }
 }
 
-/* The child was closed by the caller while it was being launched. */
+/* Stopped or closed while it was being launched: the child goes at once, and nobody hears that it ran. The launch is kept, as it is
+ * not over before the child has ended. */
+static void recall(rp_process *process)
+{
+    rpi_stop_kill_now(process);
+    process->pid = 0;
+    process->exit.started_ns = 0;
+    process->state = RPI_PROCESS_LAUNCHING;
+}
+
+/* The child was closed by the caller; what it has left is spared, too, where it is let go. */
 static void go_on_closed(rp_process *process)
 {
-    if (!process->detached) {
+    if (process->settings->on_close != RP_ON_CLOSE_DETACH) {
         rpi_stop_kill_now(process);
     }
     for (int i = 0; i < 2; i++) {
@@ -339,14 +358,18 @@ static void child_runs(rp_process *process, rpi_launch *launch)
         rpi_process_fail(process, abandon_child(process, r), "watch");
         return;
     }
-    open_pipes(process, launch);
-    process->launch = NULL;
-    rpi_launch_free(launch);
     rpi_admission_succeeded(process->loop);
+    if (process->kill_when_started || (process->closed && !process->detached)) {
+        recall(process);
+        return;
+    }
+    if (!process->closed) {
+        open_pipes(process, launch);
+    }
+    process->launch = NULL;
+    rpi_launch_free(launch); /* with the pipes of a child that was let go */
     if (process->closed) {
-        if (process->detached) {
-            uncount(process);
-        }
+        uncount(process);
         go_on_closed(process);
         return;
     }
@@ -371,7 +394,9 @@ void rpi_process_launched(rpi_launch *launch, void *user)
         child_runs(process, launch);
         return;
     }
-    if (process->closed || !rpi_admission_retry(process, launch->error)) {
+    if (process->kill_when_started) {
+        rpi_process_fail(process, RP_ECANCELED, NULL);
+    } else if (process->closed || !rpi_admission_retry(process, launch->error)) {
         rpi_process_fail(process, launch->error, launch->phase);
     }
 }
@@ -415,6 +440,8 @@ void rpi_process_fail(rp_process *process, int error, const char *phase)
     }
     process->state = RPI_PROCESS_EXITED;
     process->reaped = true;
+    process->pid = 0;
+    close_pidfd(process);
     rpi_process_advance_later(process);
 }
 
@@ -466,6 +493,9 @@ static void drain(rp_process *process)
 /* Whether status and reaping can be had in one call: nothing stands between them. */
 static bool ends_at_once(const rp_process *process)
 {
+    if (process->state == RPI_PROCESS_LAUNCHING) { /* recalled */
+        return true;
+    }
     return process->step == RPI_STEP_NONE && process->handlers.exited == NULL &&
            rpi_stream_is_over(&process->streams[0]) && rpi_stream_is_over(&process->streams[1]);
 }
@@ -492,6 +522,8 @@ static void on_exit_op(rpi_op *op)
     int r;
 
     if (op->result == -ECANCELED) { /* the loop closes and waits no longer */
+        rpi_launch_free(process->launch);
+        process->launch = NULL;
         process->state = RPI_PROCESS_DONE;
         process->lost_child = false;
         rpi_process_advance_later(process);
@@ -505,8 +537,15 @@ static void on_exit_op(rpi_op *op)
     if (r == RP_EAGAIN && rpi_op_start(&loop->reactor, op) == 0) {
         return; /* woken for nothing */
     }
+    if (r < 0) { /* whatever it was: a success would be a lie */
+        rpi_exit_from_loss(&process->exit);
+    }
     loop->exited++;
-    process->reaped = at_once || r == RP_ELOST;
+    process->reaped = (at_once && r == 0) || r == RP_ELOST || r == RPI_REAPED_BEFORE;
+    if (process->state == RPI_PROCESS_LAUNCHING) {
+        rpi_process_fail(process, RP_ECANCELED, NULL);
+        return;
+    }
     process->exit.exited_ns = rpi_reactor_clock_ns(&loop->reactor);
     process->state = RPI_PROCESS_EXITED;
     if (process->writer != NULL) {
@@ -659,7 +698,7 @@ static void close_before_start(rp_process *process)
     } else if (rpi_spawner_take_back(loop->spawner, process->launch)) {
         loop->launching--;
     } else {
-        return; /* it comes back soon */
+        return; /* it comes back soon, or is recalled already */
     }
     rpi_process_fail(process, RP_ECANCELED, NULL);
 }
@@ -682,6 +721,7 @@ void rp_process_close(rp_process *process)
     if (process->pull != NULL) {
         rpi_pull_fini(process);
     }
+    rpi_timer_off(&loop->reactor, &process->timer);
     rpi_list_remove(&process->node);
     rpi_list_append(&loop->closed, &process->node);
     if (process->state < RPI_PROCESS_RUNNING) {
@@ -712,6 +752,7 @@ void rpi_process_free_forked(rp_process *process)
     }
     for (int i = 0; i < 2; i++) {
         process->streams[i].op.state = RPI_OP_IDLE;
+        rpi_list_init(&process->streams[i].op.node); /* its neighbours may be freed */
         rpi_stream_abandon(&process->streams[i]);
     }
     if (process->writer != NULL) {

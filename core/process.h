@@ -244,7 +244,11 @@ bool rpi_tree_close(rpi_tree *tree);
 
 /* ---- reap_linux.c ---- */
 
-/** Reads status and use of an exited child; `consume`: reaps it too. 0; RP_EAGAIN it has not ended; RP_ELOST its status is known to nobody. */
+/** rpi_reap: somebody else has reaped it, and the kernel still told its status. */
+#define RPI_REAPED_BEFORE 1
+
+/** Reads status and use of an exited child; `consume`: reaps it too. 0 or RPI_REAPED_BEFORE; RP_EAGAIN it has not ended; RP_ELOST
+ * its status is known to nobody; another error of the system: nothing is known. */
 int rpi_reap(rp_loop *loop, int pidfd, bool consume, rp_exit *exit);
 
 /* ---- pull.c ---- */

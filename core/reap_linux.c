@@ -62,21 +62,26 @@ static int ask_pidfd(int pidfd, rp_exit *exit)
         return RP_ELOST;
     }
     rpi_exit_from_wait(exit, info.exit_code);
-    return 0;
+    return RPI_REAPED_BEFORE;
 }
+
+/* So often is asked again where the system gives an answer that it must not give. */
+enum { TRIES_MAX = 3 };
 
 int rpi_reap(rp_loop *loop, int pidfd, bool consume, rp_exit *exit)
 {
     siginfo_t info;
     struct rusage usage;
     int options = WEXITED | WNOHANG | (consume ? 0 : WNOWAIT);
+    int tries = 0;
     int r;
 
     memset(&info, 0, sizeof info);
     do {
         loop->kernel_calls++;
         r = rpi_os.waitid(P_PIDFD, pidfd, &info, options, &usage);
-    } while (r < 0 && errno == EINTR);
+        tries += r < 0 && errno != EINTR ? 1 : 0;
+    } while (r < 0 && errno != ECHILD && tries < TRIES_MAX);
     if (r < 0) {
         if (errno != ECHILD) {
             return -errno;

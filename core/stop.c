@@ -43,6 +43,7 @@ static int send_to_tree(rp_process *process, int signal)
     if (process->reaped) {
         return 0;
     }
+    RP_ASSERT(process->pid > 0); /* 0 would be the caller's own group */
     process->loop->kernel_calls++;
     if (!process->own_group) {
         return send_to_leader(process, signal);
@@ -195,21 +196,27 @@ static int take_step(rp_process *process, rpi_step step)
     return r;
 }
 
+/* Output that nobody has to wait for any more. */
+static void settle(rp_process *process)
+{
+    for (int i = 0; i < 2; i++) {
+        rpi_stream_settle(&process->streams[i]);
+    }
+    rpi_process_advance(process);
+}
+
 static void next_step(rp_process *process)
 {
     rpi_step next = step_after(ladder_of(process), (rpi_step)process->step);
 
-    if (process->kill_when_started) {
-        process->kill_when_started = false;
-        next = RPI_STEP_KILL;
-    }
     if (next != RPI_STEP_GIVEN_UP) {
         (void)take_step(process, next); /* refused: the next step may be allowed, the last one gives up */
         return;
     }
     process->step_at_ns = RP_FOREVER;
     if (process->state == RPI_PROCESS_EXITED && process->tree == NULL) {
-        return; /* its leader is gone and its output still drains: the rest is looked at after that */
+        settle(process); /* somebody holds its output who cannot be killed; the rest is looked at after that */
+        return;
     }
     rpi_process_give_up(process, process->tree != NULL ? rpi_tree_count(process->tree) : 1);
 }
@@ -249,16 +256,6 @@ void rpi_stop_for(rp_process *process,
     (void)take_step(process, step_after(options, RPI_STEP_NONE)); /* refused: the ladder goes on */
 }
 
-/* A spawner thread is starting it at this moment: whatever the stop was, it would have cancelled the launch. */
-static int kill_when_started(rp_process *process)
-{
-    process->ladder = &kill_only;
-    process->kill_when_started = true;
-    process->laddered = true;
-    process->step_at_ns = 0;
-    return 0;
-}
-
 /* Makes `ladder` the process's, by a copy where it is not a constant. */
 static int adopt(rp_process *process, const rp_stop_options *ladder)
 {
@@ -291,8 +288,9 @@ static int begin(rp_process *process, const rp_stop_options *ladder, rpi_step fi
     if (process->laddered && process->step >= first) {
         return 0;
     }
-    if (process->state == RPI_PROCESS_LAUNCHING) {
-        return kill_when_started(process);
+    if (process->state == RPI_PROCESS_LAUNCHING) { /* a spawner thread is starting it at this moment */
+        process->kill_when_started = true;
+        return 0;
     }
     r = adopt(process, ladder);
     return r < 0 ? r : take_step(process, first);
@@ -331,8 +329,9 @@ static int send_once(rp_process *process, rpi_step step)
     if (process->state == RPI_PROCESS_DONE || cancel_launch(process, RP_ECANCELED)) {
         return 0;
     }
-    if (process->state == RPI_PROCESS_LAUNCHING) {
-        return kill_when_started(process);
+    if (process->state == RPI_PROCESS_LAUNCHING) { /* as in begin: it will be cancelled */
+        process->kill_when_started = true;
+        return 0;
     }
     if (process->laddered) { /* a ladder goes on from where it is */
         if (step < process->step) {
@@ -456,20 +455,14 @@ void rpi_stop_arm(rp_process *process)
         at_ns = earlier(earlier(wall_at(process), quiet_at(process)), deadline_at(process));
     }
     at_ns = earlier(at_ns, grace_at(process));
+    if (process->state == RPI_PROCESS_LAUNCHING && at_ns <= process->loop->reactor.now_ns) {
+        at_ns = RP_FOREVER; /* nothing can be done now; it is armed again when the launch has come back */
+    }
     if (at_ns == RP_FOREVER) {
         rpi_timer_off(rpi_process_reactor(process), &process->timer);
     } else {
         rpi_timer_set(rpi_process_reactor(process), &process->timer, at_ns);
     }
-}
-
-/* Output that nobody has to wait for any more. */
-static void settle(rp_process *process)
-{
-    for (int i = 0; i < 2; i++) {
-        rpi_stream_settle(&process->streams[i]);
-    }
-    rpi_process_advance(process);
 }
 
 static void time_is_over(rp_process *process, rp_stop_reason reason)

@@ -122,29 +122,40 @@ static void hold(rpi_tree *tree, const char *pid, int64_t group)
     tree->pending++;
 }
 
-/* Counts the members and holds as many as there is room for. All earlier ones have ended. */
-static int look(rpi_tree *tree)
+/* Calls `each` for every member of the group. */
+static int walk(rpi_tree *tree, void (*each)(rpi_tree *tree, const char *pid, int signal), int signal)
 {
     int64_t group = tree->process->pid;
     DIR *folder = opendir("/proc");
     struct dirent *entry;
 
-    RP_ASSERT(tree->pending == 0);
-    tree->seen = 0;
     if (folder == NULL) {
         return -errno;
     }
     while ((entry = readdir(folder)) != NULL) {
-        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || !is_member(entry->d_name, group)) {
-            continue;
-        }
-        tree->seen++;
-        if (tree->pending < MEMBERS_MAX) {
-            hold(tree, entry->d_name, group);
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && is_member(entry->d_name, group)) {
+            each(tree, entry->d_name, signal);
         }
     }
     (void)closedir(folder); /* read only: nothing can be lost */
     return 0;
+}
+
+static void count_member(rpi_tree *tree, const char *pid, int signal)
+{
+    (void)signal;
+    tree->seen++;
+    if (tree->pending < MEMBERS_MAX) {
+        hold(tree, pid, tree->process->pid);
+    }
+}
+
+/* Counts the members and holds as many as there is room for. All earlier ones have ended. */
+static int look(rpi_tree *tree)
+{
+    RP_ASSERT(tree->pending == 0);
+    tree->seen = 0;
+    return walk(tree, count_member, 0);
 }
 
 /* Whether the kernel knows any process of the group: the cheap question that nearly always settles it. */
@@ -191,7 +202,13 @@ bool rpi_tree_is_empty(rpi_tree *tree)
         tree->seen = 0;
         return true;
     }
-    return look(tree) == 0 && tree->seen == 0;
+    if (look(tree) == 0 && tree->seen == 0) {
+        return true;
+    }
+    if (tree->process->step == RPI_STEP_KILL) { /* who was forked, or not seen, when it was sent */
+        rpi_tree_signal(tree, SIGKILL);
+    }
+    return false;
 }
 
 uint32_t rpi_tree_count(const rpi_tree *tree)
@@ -199,11 +216,27 @@ uint32_t rpi_tree_count(const rpi_tree *tree)
     return tree->seen;
 }
 
+static void signal_member(rpi_tree *tree, const char *pid, int signal)
+{
+    int pidfd = rpi_os.pidfd_open((pid_t)strtol(pid, NULL, 10), 0);
+
+    if (pidfd < 0) {
+        return; /* gone meanwhile: as wanted */
+    }
+    if (is_member(pid, tree->process->pid)) {
+        (void)rpi_os.pidfd_send_signal(pidfd, signal, 0); /* likewise */
+    }
+    (void)rpi_os.close(pidfd);
+}
+
 void rpi_tree_signal(rpi_tree *tree, int signal)
 {
-    for (int i = 0; i < MEMBERS_MAX; i++) {
+    if (walk(tree, signal_member, signal) == 0) {
+        return;
+    }
+    for (int i = 0; i < MEMBERS_MAX; i++) { /* no descriptor to look with: those that are held */
         if (tree->members[i].pidfd >= 0) {
-            (void)rpi_os.pidfd_send_signal(tree->members[i].pidfd, signal, 0); /* gone meanwhile: as wanted */
+            (void)rpi_os.pidfd_send_signal(tree->members[i].pidfd, signal, 0);
         }
     }
 }
