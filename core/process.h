@@ -38,7 +38,7 @@ typedef enum rpi_stream_state {
 
 typedef struct rpi_stream {
     rpi_io io;
-    rpi_op op; /* READ, or POLL under a memory budget; idle, its node may be in the loop's queue for ring memory */
+    rpi_op op; /* READ, or READABLE where rings are few; idle, its node may be in the loop's queue for ring memory */
     rpi_ring ring;
     rpi_lines *lines;   /* behind the process; NULL: nobody wants lines */
     rpi_capture *capture; /* behind the process; NULL: nothing is kept */
@@ -47,6 +47,7 @@ typedef struct rpi_stream {
     uint8_t state;      /* rpi_stream_state */
     uint8_t index;      /* 0: stdout, 1: stderr */
     bool paused;
+    bool was_empty; /* the last read said so, just now */
     bool shut; /* by rp_close_output: no further read */
     bool held; /* somebody held it when it was drained */
 } rpi_stream;

@@ -14,6 +14,9 @@
 #include "core/loop.h"
 #include "core/process.h"
 
+/* Rings that may be out before streams share them: about what stays in a processor's cache. */
+enum { HOT_BYTES = 8 << 20 };
+
 static void on_op(rpi_op *op);
 
 static uint64_t *byte_count(rpi_stream *stream)
@@ -103,11 +106,17 @@ void rpi_streams_serve_waiting(rp_loop *loop)
     }
 }
 
-/* Whether this stream needs no ring now: it has ended, or others may be short of one. */
+/* Whether a stream takes a ring only to read at once and gives it back: where memory is bounded, and where so many rings
+ * are out that they would push each other out of the processor's caches. Quiet streams hold none then. */
+static bool is_crowded(const rp_loop *loop)
+{
+    return loop->memory_max != 0 || rpi_ring_pool_used_bytes(loop->rings) >= HOT_BYTES;
+}
+
+/* Whether this stream needs no ring now. */
 static bool can_spare_ring(const rpi_stream *stream, const rp_loop *loop)
 {
-    return stream->ring.count == 0 &&
-           (loop->memory_max != 0 || stream->state >= RPI_STREAM_ENDED);
+    return stream->ring.count == 0 && (is_crowded(loop) || stream->state >= RPI_STREAM_ENDED);
 }
 
 void rpi_stream_release_ring(rpi_stream *stream)
@@ -171,9 +180,9 @@ void rpi_stream_arm(rpi_stream *stream)
         return;
     }
     if (!rpi_ring_is_open(&stream->ring)) {
-        if (process->loop->memory_max != 0 && stream->state != RPI_STREAM_EXACT) {
-            stream->op.size = RP_READABLE; /* quiet streams hold no memory of the budget */
-            start_op(stream, RPI_OP_POLL);
+        if (is_crowded(process->loop) && stream->state != RPI_STREAM_EXACT) {
+            stream->op.size = stream->was_empty ? RPI_WAS_EMPTY : RPI_MAY_HAVE_MORE;
+            start_op(stream, RPI_OP_READABLE);
             return;
         }
         if (!ring_open(stream)) {
@@ -319,19 +328,60 @@ void rpi_stream_abandon(rpi_stream *stream)
     stream->state = RPI_STREAM_REPORTED;
 }
 
-/* A read, or a poll under a budget, has ended. */
+/* There is something to read, and a ring is taken for it now: what a READ would have completed with. */
+static int32_t read_now(rpi_stream *stream)
+{
+    rp_loop *loop = rpi_stream_process(stream)->loop;
+    char *memory;
+    uint32_t size;
+    ssize_t n;
+
+    if (!ring_open(stream)) {
+        wait_for_memory(stream);
+        return -EAGAIN;
+    }
+    size = rpi_ring_reserve(&stream->ring, &memory);
+    do {
+        loop->kernel_calls++;
+        n = rpi_os.read((int)stream->io.handle, memory, size);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        n = -errno;
+        stream->was_empty = n == -EAGAIN;
+    }
+    return (int32_t)n;
+}
+
+/* What was read: the operation's result, or that of a read made now where it only told that there is something. */
+static int32_t result_of(rpi_stream *stream)
+{
+    int32_t result = stream->op.result;
+
+    if (stream->op.kind == RPI_OP_READABLE && result > 0) {
+        if (stream->paused || stream->shut || stream->state == RPI_STREAM_SETTLING) {
+            return -EAGAIN;
+        }
+        result = read_now(stream);
+    }
+    if (stream->ring.reserved) {
+        rpi_ring_commit(&stream->ring, result > 0 ? (uint32_t)result : 0);
+    }
+    return result;
+}
+
+static bool is_error(int32_t result)
+{
+    return result < 0 && result != -ECANCELED && result != -EAGAIN && result != -EINTR;
+}
+
+/* A read has ended; its bytes were taken in. */
 static void go_on(rpi_stream *stream, int32_t result)
 {
-    bool ended = result == 0 && stream->op.kind == RPI_OP_READ;
+    bool ended = result == 0 || is_error(result); /* whatever the error is, nothing more comes */
 
-    if (result < 0 && result != -ECANCELED && result != -EAGAIN && result != -EINTR) {
-        ended = true; /* a pipe has no other errors; whatever it is, nothing more comes */
-    }
-    if (stream->state == RPI_STREAM_EXACT && stream->op.kind == RPI_OP_READ && result > 0) {
+    if (stream->state == RPI_STREAM_EXACT && result > 0) {
         stream->left -= (uint32_t)result;
-        if (stream->left == 0) {
-            ended = true;
-        }
+        ended = ended || stream->left == 0;
     }
     if (ended) {
         if (result <= 0) {
@@ -340,12 +390,6 @@ static void go_on(rpi_stream *stream, int32_t result)
         stream_end(stream);
     } else if (stream->state == RPI_STREAM_SETTLING) {
         measure(stream);
-    } else if (stream->op.kind == RPI_OP_POLL && !stream->paused) {
-        if (ring_open(stream)) {
-            rpi_stream_arm(stream);
-        } else {
-            wait_for_memory(stream);
-        }
     }
 }
 
@@ -353,28 +397,32 @@ static void on_op(rpi_op *op)
 {
     rpi_stream *stream = RPI_CONTAINER(op, rpi_stream, op);
     rp_process *process = rpi_stream_process(stream);
-    uint32_t size = op->kind == RPI_OP_READ && op->result > 0 ? (uint32_t)op->result : 0;
+    int32_t result;
 
-    if (op->kind == RPI_OP_READ) {
-        rpi_ring_commit(&stream->ring, size);
-    }
     if (process->closed) {
+        if (stream->ring.reserved) {
+            rpi_ring_commit(&stream->ring, 0);
+        }
         rpi_stream_abandon(stream);
         rpi_process_advance(process);
         return;
     }
-    if (size > 0) {
-        take_in(stream, size);
+    result = result_of(stream);
+    if (result > 0) {
+        take_in(stream, (uint32_t)result);
     }
     if (stream->shut) {
         stream_end(stream);
     } else {
-        go_on(stream, op->result);
+        go_on(stream, result);
     }
-    if (size > 0 || stream->state == RPI_STREAM_ENDED) {
+    if (result > 0 || stream->state == RPI_STREAM_ENDED) {
         rpi_stream_deliver(stream);
+    } else {
+        rpi_stream_release_ring(stream);
     }
     rpi_stream_arm(stream);
+    stream->was_empty = false; /* true of this moment only */
     if (stream->state >= RPI_STREAM_ENDED) {
         rpi_process_advance(process);
     }

@@ -35,9 +35,18 @@ typedef enum rpi_op_kind {
     /** Waits until the descriptor is ready for `size` (RP_READABLE, RP_WRITABLE). Result: those of
      * them that it is ready for; end of file, hang-up and errors count as both. */
     RPI_OP_POLL,
+    /** Waits until a descriptor of ours has something to read, for an owner that reads by itself
+     * and takes memory only then. `size`: RPI_MAY_HAVE_MORE, or RPI_WAS_EMPTY when its last read
+     * said EAGAIN. Result: RP_READABLE, also at end of file, or -errno. */
+    RPI_OP_READABLE,
     /** The io's handle is a pidfd: completes with 0 once the process has exited. */
     RPI_OP_EXIT
 } rpi_op_kind;
+
+enum { /* rpi_op.size of RPI_OP_READABLE */
+    RPI_MAY_HAVE_MORE = 1,
+    RPI_WAS_EMPTY = 2
+};
 
 typedef enum rpi_op_state {
     RPI_OP_IDLE = 0,
@@ -50,7 +59,7 @@ struct rpi_op {
     rpi_io *io;    /* borrowed while not idle */
     rpi_op_fn *done;
     void *data;            /* READ, WRITE: library memory */
-    uint32_t size;         /* READ, WRITE: bytes, at least 1; POLL: events */
+    uint32_t size;         /* READ, WRITE: bytes, at least 1; POLL: events; READABLE: see there */
     int32_t result;        /* when done is entered */
     uint8_t kind;          /* rpi_op_kind */
     uint8_t state;         /* rpi_op_state */

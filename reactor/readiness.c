@@ -158,6 +158,26 @@ static int submit_poll(rpi_backend *backend, rpi_op *op, rpi_readiness_arm_fn *a
     return 0;
 }
 
+static int submit_readable(rpi_backend *backend, rpi_op *op, rpi_readiness_arm_fn *arm)
+{
+    rpi_io *io = op->io;
+    int r;
+
+    if (op->size == RPI_WAS_EMPTY) {
+        io->backend_flags &= ~(uint32_t)RPI_IO_READABLE;
+    }
+    r = arm_for(backend, io, op, io->writer, arm);
+    if (r < 0) {
+        return r;
+    }
+    if ((io->backend_flags & (RPI_IO_READABLE | RPI_IO_ALWAYS)) != 0) {
+        rpi_reactor_complete(backend->reactor, op, RP_READABLE);
+        return 0;
+    }
+    io->reader = op;
+    return 0;
+}
+
 static int submit_exit(rpi_backend *backend, rpi_op *op, rpi_readiness_arm_fn *arm)
 {
     int r;
@@ -184,6 +204,8 @@ int rpi_readiness_submit(rpi_backend *backend, rpi_op *op, rpi_readiness_arm_fn 
         return submit_write(backend, op, arm);
     case RPI_OP_POLL:
         return submit_poll(backend, op, arm);
+    case RPI_OP_READABLE:
+        return submit_readable(backend, op, arm);
     case RPI_OP_EXIT:
         return submit_exit(backend, op, arm);
     }
@@ -218,6 +240,11 @@ static void event_for_reader(rpi_backend *backend, rpi_io *io, uint32_t events)
         break;
     case RPI_OP_EXIT:
         finish(backend, op, 0);
+        break;
+    case RPI_OP_READABLE:
+        if ((events & RP_READABLE) != 0) {
+            finish(backend, op, RP_READABLE);
+        }
         break;
     case RPI_OP_POLL:
         ready = (events & RPI_HANGUP) != 0 ? op->size : events & op->size;

@@ -90,6 +90,7 @@ static uint32_t poll_mask(const rpi_op *op)
 
     switch ((rpi_op_kind)op->kind) {
     case RPI_OP_READ:
+    case RPI_OP_READABLE:
     case RPI_OP_EXIT:
         return POLLIN;
     case RPI_OP_WRITE:
@@ -187,6 +188,7 @@ static int start_operation(rpi_uring *self, rpi_op *op)
         return self->writes_without_ring ? write_without_ring(self, op) : queue_transfer(self, op);
     case RPI_OP_POLL:
         return outer != NULL ? start_outer(outer, op) : queue_poll(self, op);
+    case RPI_OP_READABLE:
     case RPI_OP_EXIT:
         return queue_poll(self, op);
     }
@@ -358,6 +360,9 @@ static void complete_entry(rpi_uring *self, const struct io_uring_cqe *completio
     case RPI_OP_POLL:
         complete_poll(self, op, result);
         break;
+    case RPI_OP_READABLE:
+        finish(self, op, result < 0 ? result : RP_READABLE);
+        break;
     case RPI_OP_EXIT:
         finish(self, op, result < 0 ? result : 0);
         break;
@@ -465,22 +470,26 @@ static int collect(rpi_uring *self)
     return r == -EBUSY || r == -EAGAIN || r >= 0 ? 0 : translate(r);
 }
 
-/* Another loop sleeps for us, or this turn does instead: signals are consumed first, so that what
- * comes after a look makes a new one. */
+/* Another loop sleeps for us, or this turn does instead. The outer wait takes wakes and the ring's
+ * signals, so it comes right before the look at what they stand for, and before a sleep nothing may
+ * be taken from it: what that wait has taken, it would sleep over. */
 static int wait_outside(rpi_uring *self, rpi_backend *outer, uint64_t timeout_ns)
 {
     const rpi_reactor *reactor = self->base.reactor;
     uint32_t pending = reactor->pending;
-    int r = rpi_backend_epoll.wait(outer, 0);
+    int r = 0;
 
+    if (timeout_ns > 0) {
+        r = collect(self);
+        if (reactor->pending != pending) {
+            timeout_ns = 0; // something has completed
+        }
+    }
+    if (r == 0) {
+        r = rpi_backend_epoll.wait(outer, timeout_ns);
+    }
     if (r == 0) {
         r = collect(self);
-    }
-    if (r == 0 && timeout_ns > 0 && reactor->pending == pending) { // nothing has completed
-        r = rpi_backend_epoll.wait(outer, timeout_ns);
-        if (r == 0) {
-            r = collect(self);
-        }
     }
     self->base.kernel_calls += outer->kernel_calls;
     outer->kernel_calls = 0;

@@ -157,6 +157,8 @@ static int32_t try_operation(fake_world *world, const rpi_op *op)
         return try_write(world, object, op);
     case RPI_OP_POLL:
         return try_poll(object, op);
+    case RPI_OP_READABLE:
+        return object->count > 0 || object->peer_closed ? RP_READABLE : NOT_YET;
     case RPI_OP_EXIT:
         return object->exited ? 0 : NOT_YET;
     }

@@ -447,6 +447,50 @@ Test(operations, poll_tells_what_is_ready)
     rig_close(&rig);
 }
 
+Test(operations, readable_waits_for_what_an_owner_reads_by_itself)
+{
+    test_rig rig;
+    rig_end source;
+    test_reader reader;
+    rpi_op op;
+    int i;
+
+    rig_open(&rig, NULL);
+    rig_source_open(&rig, &source);
+    reader_init(&reader, &rig, &source);
+    rpi_op_init(&op, RPI_OP_READABLE, &source.io, on_any);
+    op.size = RPI_MAY_HAVE_MORE;
+    cr_assert_eq(rpi_op_start(&rig.reactor, &op), 0);
+    cr_assert_eq(rpi_reactor_turn(&rig.reactor, RP_MILLISECOND), 0);
+    for (i = 1; i <= 20; i++) {
+        rig_feed(&rig, &source, "xyz", 3);
+        UNTIL(&rig, rpi_op_is_idle(&op));
+        cr_assert_eq(op.result, RP_READABLE);
+        // Not read yet: it has something still, and says so again.
+        op.size = RPI_MAY_HAVE_MORE;
+        cr_assert_eq(rpi_op_start(&rig.reactor, &op), 0);
+        UNTIL(&rig, rpi_op_is_idle(&op));
+        cr_assert_eq(op.result, RP_READABLE);
+        start_read(&reader);
+        UNTIL(&rig, reader.calls == i);
+        cr_assert_eq(reader.last, 3);
+        // Empty now: it waits for the next bytes.
+        op.size = RPI_WAS_EMPTY;
+        cr_assert_eq(rpi_op_start(&rig.reactor, &op), 0);
+        cr_assert_eq(rpi_reactor_turn(&rig.reactor, RP_MILLISECOND), 0);
+        cr_assert(!rpi_op_is_idle(&op));
+    }
+    rig_end_peer(&rig, &source);
+    UNTIL(&rig, rpi_op_is_idle(&op));
+    cr_assert_eq(op.result, RP_READABLE, "end of file is something to read");
+    op.size = RPI_MAY_HAVE_MORE;
+    cr_assert_eq(rpi_op_start(&rig.reactor, &op), 0);
+    UNTIL(&rig, rpi_op_is_idle(&op));
+    cr_assert_eq(op.result, RP_READABLE);
+    rig_end_close(&rig, &source);
+    rig_close(&rig);
+}
+
 Test(operations, poll_and_read_take_turns_on_one_descriptor)
 {
     test_rig rig;
