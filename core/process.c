@@ -496,8 +496,12 @@ static bool ends_at_once(const rp_process *process)
     if (process->state == RPI_PROCESS_LAUNCHING) { /* recalled */
         return true;
     }
-    return process->step == RPI_STEP_NONE && process->handlers.exited == NULL &&
-           rpi_stream_is_over(&process->streams[0]) && rpi_stream_is_over(&process->streams[1]);
+    if (!rpi_stream_is_over(&process->streams[0]) || !rpi_stream_is_over(&process->streams[1])) {
+        return false;
+    }
+    /* After a kill nothing stronger can be sent to its group; without a stop and a callback nobody can want to. */
+    return process->step == RPI_STEP_KILL ||
+           (process->step == RPI_STEP_NONE && process->handlers.exited == NULL);
 }
 
 /* The end of a child whose done was told before: only its body is left. */
@@ -596,9 +600,6 @@ static void process_finish(rp_process *process)
     if (!process->reaped) {
         rp_exit known; /* already; a thief in between must not make it unknown again */
 
-        if (process->step == RPI_STEP_KILL) {
-            rpi_stop_kill_now(process); /* who was forked since, while the number is still ours */
-        }
         (void)rpi_reap(process->loop, process->pidfd, true, &known);
         process->reaped = true;
     }

@@ -377,6 +377,9 @@ bool rpi_stop_awaits_tree(rp_process *process)
         process->step_at_ns = RP_FOREVER;
         return false;
     }
+    if (process->step == RPI_STEP_KILL) { /* also those that came into the group after it was killed */
+        rpi_tree_signal(tree, SIGKILL);
+    }
     if (process->step_at_ns == RP_FOREVER) {
         process->step_at_ns = rpi_clock_after(process->loop->reactor.now_ns,
                                               wait_after(ladder_of(process), (rpi_step)process->step));

@@ -158,10 +158,14 @@ static int look(rpi_tree *tree)
     return walk(tree, count_member, 0);
 }
 
-/* Whether the kernel knows any process of the group: the cheap question that nearly always settles it. */
+/* Whether the kernel knows any process of the group: the cheap question that nearly always settles it. The leader was reaped, so
+ * whoever has its number now is a stranger who got it because nobody was left in the group. */
 static bool group_exists(int64_t group)
 {
-    return rpi_os.kill((pid_t)-group, 0) == 0 || errno != ESRCH;
+    if (rpi_os.kill((pid_t)-group, 0) < 0 && errno == ESRCH) {
+        return false;
+    }
+    return rpi_os.kill((pid_t)group, 0) < 0 && errno == ESRCH;
 }
 
 int rpi_tree_open(rp_process *process, rpi_tree **ret_tree)
