@@ -83,11 +83,14 @@ bool rpi_admission_retry(rp_process *process, int error)
 
 static bool may_admit(rp_loop *loop, rp_process *process)
 {
-    if (loop->process_max != 0 && loop->live >= loop->process_max) {
-        return false;
+    if (loop->process_max != 0 && loop->live >= loop->process_max && !loop->closing) {
+        return false; /* a closing loop launches only what is let go, and nothing else ends to make room */
     }
-    if (loop->live == 0) { /* nothing of ours that could free anything: the last try of this one */
-        process->alone = loop->refused;
+    if (loop->live == 0) {
+        if (loop->refused && !rpi_list_is_empty(&loop->closed)) {
+            return false; /* those give their descriptors back in a moment */
+        }
+        process->alone = loop->refused; /* nothing of ours that could free anything: its last try */
         return true;
     }
     return loop->launching < LAUNCHING_MAX && (!loop->refused || loop->credit > 0);

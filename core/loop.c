@@ -330,31 +330,41 @@ static int count_unended(rp_loop *loop)
         if (process->detached && process->state >= RPI_PROCESS_RUNNING) {
             continue;
         }
-        if (process->state != RPI_PROCESS_DONE || process->lost_child) {
+        if (process->state < RPI_PROCESS_EXITED || process->lost_child) {
             count++;
         }
     }
     return count;
 }
 
-static int wait_for_ends(rp_loop *loop)
+static void wait_for_ends(rp_loop *loop)
 {
     uint64_t until_ns = rpi_clock_after(rpi_reactor_clock_ns(&loop->reactor), CLOSE_WAIT_NS);
-    int count;
 
-    while ((count = count_unended(loop)) > 0) {
+    while (count_unended(loop) > 0) {
         uint64_t now_ns = rpi_reactor_clock_ns(&loop->reactor);
         int r;
 
         if (now_ns >= until_ns) {
             break;
         }
+        (void)take_stop(loop); /* it must not keep the turn from waiting */
         r = rpi_reactor_turn(&loop->reactor, until_ns - now_ns);
         if (r < 0 && r != RP_EINTR) {
             break;
         }
     }
-    return count;
+}
+
+/* Launches of children to be let go that found no room: they are not tried any more. */
+static void cancel_queued(rp_loop *loop)
+{
+    while (!rpi_list_is_empty(&loop->queue)) {
+        rp_process *process = RPI_CONTAINER(loop->queue.next, rpi_launch, node)->user;
+
+        rpi_admission_remove(process);
+        rpi_process_fail(process, RP_ECANCELED, NULL);
+    }
 }
 
 /* What is left was not seen to end or was let go: its operations are taken back, then it is freed. */
@@ -417,7 +427,9 @@ int rp_loop_close(rp_loop *loop)
     loop->reactor.return_on_signal = false;
     rpi_reactor_close_handles(&loop->reactor);
     close_processes(loop);
-    count = wait_for_ends(loop);
+    wait_for_ends(loop);
+    cancel_queued(loop);
+    count = count_unended(loop);
     rpi_spawner_close(loop->spawner);
     drop_processes(loop);
     rpi_timer_fini(&loop->reactor, &loop->memory_timer);

@@ -191,6 +191,7 @@ static void process_free(rp_process *process)
     }
     close_pidfd(process);
     rpi_free(&loop->allocator, process, process->block_size);
+    rpi_admission_wake(loop);
 }
 
 static void uncount(rp_process *process)

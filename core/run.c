@@ -81,7 +81,6 @@ static int wait_until_done(rp_process *process, const bool *done)
     }
     process->gone = NULL;
     if (r < 0 && !*done) {
-        rpi_stop_kill_now(process);
         rp_process_close(process);
         return r;
     }
@@ -106,6 +105,7 @@ int rp_run_on(rp_loop *loop, const rp_command *command, rp_result *ret_result)
     if (full.capture_max == 0) {
         full.capture_max = RP_UNLIMITED;
     }
+    full.on_close = RP_ON_CLOSE_KILL; /* it is closed running only on an error */
     r = rp_spawn(loop, &full, &handlers, &done, &process);
     r = r < 0 ? r : wait_until_done(process, &done);
     if (r < 0) {

@@ -215,11 +215,8 @@ BACKEND_TEST(drain, ends_a_begun_line_that_waits_for_memory)
         actor_check_code(&children[i], 0);
         actor_free(&children[i]);
     }
-    for (int i = 0; i < 6; i++) { // each also holds those of its elders
-        lifeline_close(&held[i].hold);
-    }
     for (int i = 0; i < 6; i++) {
-        lifeline_await_end(&held[i].gone);
+        untie(&held[i]);
     }
     stage_close(&on);
 }

@@ -477,10 +477,6 @@ BACKEND_TEST(stop, of_many_at_once_leaves_nobody)
         cr_assert_eq(rp_kill(children[i].actor.process), 0);
     }
     stage_run(&on);
-    for (int i = 0; i < COUNT;
-         i++) { // all first: each holds the write ends that were open before it
-        lifeline_close_write(&children[i].ready);
-    }
     for (int i = 0; i < COUNT; i++) {
         check_stop(&children[i].actor, -9, RP_STOP_KILL, RP_STOP_KILL, 0);
         target_end(&on, &children[i]);
