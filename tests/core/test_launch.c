@@ -331,7 +331,7 @@ Test(launch, takes_what_is_large)
     };
     static const char *argv[COUNT + 1];
     static const char *env[COUNT / 10 + 1];
-    static char names[COUNT / 10][16];
+    static char names[COUNT / 10][32];
     rp_command command;
     rpi_launch *launch;
 

@@ -236,7 +236,7 @@ static size_t make_text(char *text, size_t size_max)
     for (size_t i = 0; i < size; i++) {
         static const char ends[] = {'\n', '\r', '\0', '\n'};
 
-        text[i] = rand() % one_in == 0 ? ends[rand() % 4] : (char)('a' + rand() % 26);
+        text[i] = (char)(rand() % one_in == 0 ? ends[rand() % 4] : 'a' + rand() % 26);
         if (i > 0 && text[i - 1] == '\r' && rand() % 2 == 0) {
             text[i] = '\n';
         }
