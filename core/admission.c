@@ -1,6 +1,7 @@
-/* Admission: the queue in front of the spawner. Launches wait here, first in first out, while process_max children live, while
- * enough of them are with the spawner, or while the system has no room (descriptors, processes, memory); a launch that the
- * system refused is tried again when a child of ours ends. A refusal surfaces only when nothing of ours is alive that could free
+/* Admission: the queue in front of the spawner. Launches wait here, first in first out, while
+ * process_max children live, while enough of them are with the spawner, or while the system has no
+ * room (descriptors, processes, memory); a launch that the system refused is tried again when a
+ * child of ours ends. A refusal surfaces only when nothing of ours is alive that could free
  * anything and the launch was tried alone. Called by process.c; works as a task of the turn. */
 #include <errno.h>
 
@@ -8,8 +9,11 @@
 #include "core/loop.h"
 #include "core/process.h"
 
-/* With the spawner at once: enough that its threads never wait for the loop, few enough that the queue stays fair. */
-enum { LAUNCHING_MAX = 128 };
+/* With the spawner at once: enough that its threads never wait for the loop, few enough that the
+ * queue stays fair. */
+enum {
+    LAUNCHING_MAX = 128
+};
 
 static rp_process *process_of(rpi_list *node)
 {
@@ -21,7 +25,8 @@ void rpi_admission_add(rp_process *process)
     rp_loop *loop = process->loop;
     rpi_list *after = loop->queue.previous;
 
-    /* Nearly always the last one; a launch that came back goes in front of those that were asked for later. */
+    /* Nearly always the last one; a launch that came back goes in front of those that were asked
+     * for later. */
     while (after != &loop->queue && process_of(after)->launch->order > process->launch->order) {
         after = after->previous;
     }
@@ -74,7 +79,8 @@ bool rpi_admission_retry(rp_process *process, int error)
     if (!loop->refused) {
         loop->credit = 0;
         loop->refused = true;
-        rpi_loop_log(loop, 1, "no room for another child now (%s): launches wait", rp_error_name(error));
+        rpi_loop_log(loop, 1, "no room for another child now (%s): launches wait",
+                     rp_error_name(error));
     }
     rpi_admission_add(process);
     rpi_stop_arm(process); /* its deadline may have come meanwhile */
@@ -84,7 +90,8 @@ bool rpi_admission_retry(rp_process *process, int error)
 static bool may_admit(rp_loop *loop, rp_process *process)
 {
     if (loop->process_max != 0 && loop->live >= loop->process_max && !loop->closing) {
-        return false; /* a closing loop launches only what is let go, and nothing else ends to make room */
+        return false; /* a closing loop launches only what is let go, and nothing else ends to make
+                         room */
     }
     if (loop->live == 0) {
         if (loop->refused && !rpi_list_is_empty(&loop->closed)) {

@@ -1,13 +1,15 @@
-/* Captures: see capture.h. Called by stream.c for every chunk that is read. The tail is kept without moving bytes each time:
- * memory is twice the maximum, and the kept bytes are moved to its front only when its end is reached, so a byte is moved once at
- * most on average. */
+/* Captures: see capture.h. Called by stream.c for every chunk that is read. The tail is kept
+ * without moving bytes each time: memory is twice the maximum, and the kept bytes are moved to its
+ * front only when its end is reached, so a byte is moved once at most on average. */
 #include "core/capture.h"
 
 #include <string.h>
 
 #include "base/assert.h"
 
-enum { CAPACITY_MIN = 512 };
+enum {
+    CAPACITY_MIN = 512
+};
 
 void rpi_capture_init(rpi_capture *capture, size_t max, rp_keep keep)
 {
@@ -46,8 +48,10 @@ static bool budget_allows(const rpi_capture *capture, const rpi_budget *budget, 
     return budget->max == 0 || (capacity <= budget->max && others <= budget->max - capacity);
 }
 
-/* Makes room for `size` more bytes behind the kept ones, and the NUL. Doubles where it may, else takes exactly what is needed. */
-static bool grow(rpi_capture *capture, const rp_allocator *allocator, rpi_budget *budget, size_t size)
+/* Makes room for `size` more bytes behind the kept ones, and the NUL. Doubles where it may, else
+ * takes exactly what is needed. */
+static bool
+grow(rpi_capture *capture, const rp_allocator *allocator, rpi_budget *budget, size_t size)
 {
     size_t needed = capture->start + capture->count + size + 1;
     size_t wanted = capture->capacity < CAPACITY_MIN ? CAPACITY_MIN : capture->capacity;
@@ -108,9 +112,8 @@ add_head(rpi_capture *capture, const rp_allocator *allocator, rpi_budget *budget
         return; /* a hole in the middle would pass for the child's own output */
     }
     if (size > 0 && !grow(capture, allocator, budget, size)) {
-        size_t free_bytes = capture->capacity > capture->count
-                                ? capture->capacity - capture->count - 1
-                                : 0;
+        size_t free_bytes =
+            capture->capacity > capture->count ? capture->capacity - capture->count - 1 : 0;
 
         size = free_bytes < size ? free_bytes : size;
     }
@@ -197,10 +200,8 @@ size_t rpi_capture_discard(rpi_capture *capture, const rp_allocator *allocator, 
     return freed;
 }
 
-char *rpi_capture_take(rpi_capture *capture,
-                       rpi_budget *budget,
-                       rp_view *ret_bytes,
-                       size_t *ret_capacity)
+char *
+rpi_capture_take(rpi_capture *capture, rpi_budget *budget, rp_view *ret_bytes, size_t *ret_capacity)
 {
     char *memory = capture->memory;
 

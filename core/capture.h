@@ -1,5 +1,6 @@
-/* A capture: the bytes of one stream that are kept, the first or the last `max` of them, in one piece. Memory grows by
- * doubling within the loop's budget; what cannot be kept is counted as truncated, never an error for the child. */
+/* A capture: the bytes of one stream that are kept, the first or the last `max` of them, in one
+ * piece. Memory grows by doubling within the loop's budget; what cannot be kept is counted as
+ * truncated, never an error for the child. */
 #ifndef RPI_CORE_CAPTURE_H
 #define RPI_CORE_CAPTURE_H
 
@@ -43,7 +44,11 @@ rp_view rpi_capture_view(const rpi_capture *capture);
 /** Lets the kept bytes go, and begins anew with the next byte of the stream: how many they were. */
 size_t rpi_capture_discard(rpi_capture *capture, const rp_allocator *allocator, rpi_budget *budget);
 
-/** Hands memory (of capacity bytes) over to the caller and leaves an empty capture. NULL when nothing is kept. */
-char *rpi_capture_take(rpi_capture *capture, rpi_budget *budget, rp_view *ret_bytes, size_t *ret_capacity);
+/** Hands memory (of capacity bytes) over to the caller and leaves an empty capture. NULL when
+ * nothing is kept. */
+char *rpi_capture_take(rpi_capture *capture,
+                       rpi_budget *budget,
+                       rp_view *ret_bytes,
+                       size_t *ret_capacity);
 
 #endif

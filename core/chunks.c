@@ -1,6 +1,7 @@
-/* The order of what is captured (rp_command.capture_order): one entry for each read, of either stream, with its place in that
- * stream, its number and its time. The bytes themselves are in the captures. Called by stream.c. Where there is no memory
- * for an entry, the last one of the same stream grows: bytes stay reachable, their times become coarser. */
+/* The order of what is captured (rp_command.capture_order): one entry for each read, of either
+ * stream, with its place in that stream, its number and its time. The bytes themselves are in the
+ * captures. Called by stream.c. Where there is no memory for an entry, the last one of the same
+ * stream grows: bytes stay reachable, their times become coarser. */
 #include <string.h>
 
 #include "base/status.h"
@@ -42,8 +43,7 @@ static bool grow(rp_process *process)
     if (chunks->count < chunks->capacity) {
         return true;
     }
-    if (loop->memory_max != 0 &&
-        loop->budget.used + capacity * sizeof(entry) > loop->memory_max) {
+    if (loop->memory_max != 0 && loop->budget.used + capacity * sizeof(entry) > loop->memory_max) {
         return false;
     }
     entries = rpi_resize(&loop->allocator, chunks->entries, chunks->capacity * sizeof(entry),

@@ -1,5 +1,6 @@
-/* Who a process is, beyond its reusable number: the time it was started, from /proc, and the kernel's own id of it, which newer kernels
- * give as the inode of a pidfd. Called by the public functions only. */
+/* Who a process is, beyond its reusable number: the time it was started, from /proc, and the
+ * kernel's own id of it, which newer kernels give as the inode of a pidfd. Called by the public
+ * functions only. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,8 +16,12 @@
 #include "core/loop.h"
 #include "core/process.h"
 
-/* Kernels before 6.9 give all pidfds one inode, of the anonymous file system; no process's own id is that small there or now. */
-enum { STAT_SIZE = 1024, FIELDS_TO_START = 20 };
+/* Kernels before 6.9 give all pidfds one inode, of the anonymous file system; no process's own id
+ * is that small there or now. */
+enum {
+    STAT_SIZE = 1024,
+    FIELDS_TO_START = 20
+};
 
 /* Ticks since the boot at which `pid` was started: field 22 of /proc/PID/stat. */
 static int read_start_ticks(int64_t pid, uint64_t *ret_ticks)

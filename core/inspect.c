@@ -1,5 +1,5 @@
-/* What a process can be asked, and the pause and the closing of its streams: the small public functions that change no
- * state of its life. */
+/* What a process can be asked, and the pause and the closing of its streams: the small public
+ * functions that change no state of its life. */
 #include <string.h>
 
 #include "base/status.h"

@@ -1,5 +1,5 @@
-/* The line splitter: see lines.h. Called by stream.c for line handlers and by pull.c for rp_next; the search itself is memchr
- * over one view, continued where the last look ended. */
+/* The line splitter: see lines.h. Called by stream.c for line handlers and by pull.c for rp_next;
+ * the search itself is memchr over one view, continued where the last look ended. */
 #include "core/lines.h"
 
 #include <string.h>
@@ -37,7 +37,8 @@ static void skip_feed(rpi_lines *lines, rpi_ring *ring)
     }
 }
 
-/* Whether `size` bytes without an end are a line that is too long. One more than line_max may still be the "\r" of its end. */
+/* Whether `size` bytes without an end are a line that is too long. One more than line_max may still
+ * be the "\r" of its end. */
 static bool is_too_long(const rpi_line_rules *rules, size_t size, char last)
 {
     if (size <= rules->line_max) {
@@ -120,7 +121,8 @@ static bool move_in(rpi_lines *lines, const rp_allocator *allocator, rpi_ring *r
     return true;
 }
 
-/* All that is in memory, as a piece: of a line that is too long, or that there is no memory to put together. */
+/* All that is in memory, as a piece: of a line that is too long, or that there is no memory to put
+ * together. */
 static rpi_line_found
 piece_of_memory(const rpi_lines *lines, const rpi_line_rules *rules, rpi_line_span *ret_span)
 {
@@ -130,7 +132,8 @@ piece_of_memory(const rpi_lines *lines, const rpi_line_rules *rules, rpi_line_sp
     return RPI_LINE_PARTIAL;
 }
 
-/* Finds a line that began in the splitter's memory; its rest is brought there, so that the text is in one piece. */
+/* Finds a line that began in the splitter's memory; its rest is brought there, so that the text is
+ * in one piece. */
 static rpi_line_found find_in_memory(rpi_lines *lines,
                                      const rp_allocator *allocator,
                                      const rpi_line_rules *rules,
@@ -145,7 +148,8 @@ static rpi_line_found find_in_memory(rpi_lines *lines,
     size_t room = lines->count < rules->line_max ? rules->line_max - lines->count : 0;
     size_t text;
 
-    if (place < size && total <= rules->line_max + 1) { /* an end, and the text may be short enough */
+    if (place < size &&
+        total <= rules->line_max + 1) { /* an end, and the text may be short enough */
         if (!move_in(lines, allocator, ring, place)) {
             return piece_of_memory(lines, rules, ret_span);
         }
@@ -156,7 +160,8 @@ static rpi_line_found find_in_memory(rpi_lines *lines,
         }
         return piece_of_memory(lines, rules, ret_span);
     }
-    if (!ended && !is_too_long(rules, total, size > 0 ? data[size - 1] : lines->memory[total - 1])) {
+    if (!ended &&
+        !is_too_long(rules, total, size > 0 ? data[size - 1] : lines->memory[total - 1])) {
         lines->scanned = (uint32_t)size;
         return RPI_LINE_NONE;
     }
@@ -168,7 +173,8 @@ static rpi_line_found find_in_memory(rpi_lines *lines,
     return ended ? RPI_LINE_UNENDED : RPI_LINE_PARTIAL;
 }
 
-/* No line ends in a full ring: its bytes go into memory, or, where there is none, out as a piece. */
+/* No line ends in a full ring: its bytes go into memory, or, where there is none, out as a piece.
+ */
 static rpi_line_found make_room(rpi_lines *lines,
                                 const rp_allocator *allocator,
                                 const rpi_line_rules *rules,

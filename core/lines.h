@@ -1,8 +1,10 @@
-/* Splitting a stream into lines, incrementally: whatever way the bytes were cut into reads, the lines are the same. The
- * splitter owns no bytes: it looks at the unread bytes of a ring, as one view, and says how far the next line goes. Only a
- * line that outgrows the ring is moved into a buffer of the splitter's own, which is bounded by line_max.
+/* Splitting a stream into lines, incrementally: whatever way the bytes were cut into reads, the
+ * lines are the same. The splitter owns no bytes: it looks at the unread bytes of a ring, as one
+ * view, and says how far the next line goes. Only a line that outgrows the ring is moved into a
+ * buffer of the splitter's own, which is bounded by line_max.
  *
- * A line longer than line_max comes in pieces of exactly line_max bytes marked partial, the last one (which may be empty) not. */
+ * A line longer than line_max comes in pieces of exactly line_max bytes marked partial, the last
+ * one (which may be empty) not. */
 #ifndef RPI_CORE_LINES_H
 #define RPI_CORE_LINES_H
 
@@ -19,7 +21,8 @@ typedef struct rpi_lines {
     size_t count;
     size_t capacity;
     uint32_t scanned; /* unread bytes of the ring that are known to hold no line end */
-    bool skip_feed;   /* RP_LINE_CR_OR_LF: the line ended with "\r", a "\n" that follows belongs to it */
+    bool skip_feed; /* RP_LINE_CR_OR_LF: the line ended with "\r", a "\n" that follows belongs to it
+                     */
 } rpi_lines;
 
 typedef struct rpi_line_rules {
@@ -34,8 +37,8 @@ typedef enum rpi_line_found {
     RPI_LINE_UNENDED  /* the last one, without an end */
 } rpi_line_found;
 
-/** One found line: its text, and how many bytes of the ring go with it. The view is into the ring or the splitter's
- * memory, until rpi_lines_take. */
+/** One found line: its text, and how many bytes of the ring go with it. The view is into the ring
+ * or the splitter's memory, until rpi_lines_take. */
 typedef struct rpi_line_span {
     rp_view text;
     uint32_t ring_bytes; /* to consume from the ring, line end included */
@@ -43,9 +46,10 @@ typedef struct rpi_line_span {
 
 void rpi_lines_fini(rpi_lines *lines, const rp_allocator *allocator);
 
-/** Looks for the next line in the unread bytes of `ring`. `ended`: nothing will follow them. Finding takes no byte of the text away;
- * it may move the beginning of a line that fills the ring into the splitter's own memory, so that the ring has room again. Where
- * there is no memory for that, the line comes in shorter pieces: nothing is lost. */
+/** Looks for the next line in the unread bytes of `ring`. `ended`: nothing will follow them.
+ * Finding takes no byte of the text away; it may move the beginning of a line that fills the ring
+ * into the splitter's own memory, so that the ring has room again. Where there is no memory for
+ * that, the line comes in shorter pieces: nothing is lost. */
 rpi_line_found rpi_lines_find(rpi_lines *lines,
                               const rp_allocator *allocator,
                               const rpi_line_rules *rules,

@@ -1,5 +1,6 @@
-/* The public loop: a reactor, and what all its children share. Running is the reactor's work; this file opens, asks, waits on
- * behalf of blocking functions, and closes in the right order: processes, their ends, the spawner, the reactor, the memory. */
+/* The public loop: a reactor, and what all its children share. Running is the reactor's work; this
+ * file opens, asks, waits on behalf of blocking functions, and closes in the right order:
+ * processes, their ends, the spawner, the reactor, the memory. */
 #include "core/loop.h"
 
 #include <errno.h>
@@ -14,7 +15,9 @@
 #include "core/command.h"
 #include "core/process.h"
 
-enum { RING_SIZE_DEFAULT = 64 * 1024 };
+enum {
+    RING_SIZE_DEFAULT = 64 * 1024
+};
 #define RING_SIZE_MAX ((size_t)1 << 30)
 #define CLOSE_WAIT_NS (5 * RP_SECOND)
 
@@ -44,7 +47,8 @@ void rpi_loop_log(rp_loop *loop, int level, const char *format, ...)
 void rpi_loop_close_fd(rp_loop *loop, int fd)
 {
     loop->kernel_calls++;
-    (void)rpi_os.close(fd); /* read and pipe ends: there is nothing that a failing close could lose */
+    (void)rpi_os.close(
+        fd); /* read and pipe ends: there is nothing that a failing close could lose */
 }
 
 /* ---- opening --------------------------------------------------------------------- */
@@ -367,7 +371,8 @@ static void cancel_queued(rp_loop *loop)
     }
 }
 
-/* What is left was not seen to end or was let go: its operations are taken back, then it is freed. */
+/* What is left was not seen to end or was let go: its operations are taken back, then it is freed.
+ */
 static void drop_processes(rp_loop *loop)
 {
     for (int turns = 0; !rpi_list_is_empty(&loop->closed) && turns < 1000; turns++) {
@@ -390,7 +395,8 @@ static void loop_free(rp_loop *loop)
     rpi_free(&allocator, loop, sizeof *loop);
 }
 
-/* The processes, threads and operations are the parent's: only memory and descriptors are given back. */
+/* The processes, threads and operations are the parent's: only memory and descriptors are given
+ * back. */
 static void loop_free_forked(rp_loop *loop)
 {
     rpi_list *node;

@@ -1,4 +1,5 @@
-/* The loop as core/ sees it: a reactor, and what all children of it share. It belongs to one thread. */
+/* The loop as core/ sees it: a reactor, and what all children of it share. It belongs to one
+ * thread. */
 #ifndef RPI_CORE_LOOP_H
 #define RPI_CORE_LOOP_H
 
@@ -19,23 +20,25 @@ struct rp_loop {
     rpi_spawner *spawner;
     rpi_ring_pool *rings;
     size_t ring_size;
-    rpi_budget budget; /* captures and rings; `used` counts captures only, rings are asked of their pool */
+    rpi_budget
+        budget; /* captures and rings; `used` counts captures only, rings are asked of their pool */
     size_t memory_max; /* 0 = unlimited */
     uint32_t process_max;
     bool stay;
     bool closing;
-    rpi_list processes;   /* rp_process.node: not yet closed */
-    rpi_list closed;      /* rp_process.node: closed and not yet freed */
-    rpi_list queue;       /* rpi_launch.node: waiting for admission */
+    rpi_list processes;      /* rp_process.node: not yet closed */
+    rpi_list closed;         /* rp_process.node: closed and not yet freed */
+    rpi_list queue;          /* rpi_launch.node: waiting for admission */
     rpi_list memory_waiting; /* rpi_stream.op.node, of idle operations */
-    rpi_list pull_ready;  /* rpi_pull.ready: something may be pulled */
-    rpi_task admission;   /* looks at the queue */
-    uint32_t queued;      /* in the queue */
-    uint32_t live;        /* with the spawner or running, until reaped */
-    uint32_t pulling;     /* processes in pull mode whose end was not pulled yet */
-    bool refused;         /* the system had no room for a launch: admit only what credit allows */
-    uint32_t launching;   /* with the spawner */
-    uint32_t credit;      /* launches that may be tried while refused: one for each child that ended or started */
+    rpi_list pull_ready;     /* rpi_pull.ready: something may be pulled */
+    rpi_task admission;      /* looks at the queue */
+    uint32_t queued;         /* in the queue */
+    uint32_t live;           /* with the spawner or running, until reaped */
+    uint32_t pulling;        /* processes in pull mode whose end was not pulled yet */
+    bool refused;       /* the system had no room for a launch: admit only what credit allows */
+    uint32_t launching; /* with the spawner */
+    uint32_t credit; /* launches that may be tried while refused: one for each child that ended or
+                        started */
     rpi_timer memory_timer; /* asks for ring memory again that the system refused */
     uint64_t order_next;
     uint64_t kernel_calls; /* by core/, of the loop's thread */
@@ -51,13 +54,16 @@ _Static_assert(offsetof(struct rp_loop, reactor) == 0, "rpi_reactor_of relies on
 int rpi_loop_enter(rp_loop *loop);
 
 /** Tells the log callback, printf-like; silent without one. Level: 0 error, 1 warning, 2 debug. */
-void rpi_loop_log(rp_loop *loop, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void rpi_loop_log(rp_loop *loop, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
-/** One descriptor of the loop's is closed or opened: close goes through here so that it is counted. */
+/** One descriptor of the loop's is closed or opened: close goes through here so that it is counted.
+ */
 void rpi_loop_close_fd(rp_loop *loop, int fd);
 
-/** Runs turns until `*flag` style conditions of the caller's hold: one turn bounded by the point `until_ns`. 1: a turn ran; RP_ETIMEDOUT; RP_ECANCELED
- * (rp_loop_stop); RP_EDEADLK; RP_EINTR; a backend's error. For waiting functions. */
+/** Runs turns until `*flag` style conditions of the caller's hold: one turn bounded by the point
+ * `until_ns`. 1: a turn ran; RP_ETIMEDOUT; RP_ECANCELED (rp_loop_stop); RP_EDEADLK; RP_EINTR; a
+ * backend's error. For waiting functions. */
 int rpi_loop_wait_turn(rp_loop *loop, uint64_t until_ns);
 
 /* ---- admission.c ---- */
@@ -72,7 +78,8 @@ void rpi_admission_remove(rp_process *process);
 void rpi_admission_wake(rp_loop *loop);
 /** A launch came back well. */
 void rpi_admission_succeeded(rp_loop *loop);
-/** The system was out of something: true when the launch was queued again, to be tried when a child ends. */
+/** The system was out of something: true when the launch was queued again, to be tried when a child
+ * ends. */
 bool rpi_admission_retry(rp_process *process, int error);
 
 #endif

@@ -1,9 +1,13 @@
-/* Marks of reads: see marks.h. A ring of entries in the order of their offsets, searched from the front, where pulling is. */
+/* Marks of reads: see marks.h. A ring of entries in the order of their offsets, searched from the
+ * front, where pulling is. */
 #include "core/marks.h"
 
 #include "base/assert.h"
 
-enum { MARKS_MIN = 8, MARKS_MAX = 1024 };
+enum {
+    MARKS_MIN = 8,
+    MARKS_MAX = 1024
+};
 
 static rpi_mark *mark_at(rpi_marks *marks, uint32_t index)
 {
@@ -54,7 +58,8 @@ void rpi_marks_add(rpi_marks *marks, const rp_allocator *allocator, const rpi_ma
 
 rpi_mark rpi_marks_find(rpi_marks *marks, uint64_t offset, uint64_t consumed)
 {
-    while (marks->count > 0 && mark_at(marks, 0)->end <= consumed && mark_at(marks, 0)->end < offset) {
+    while (marks->count > 0 && mark_at(marks, 0)->end <= consumed &&
+           mark_at(marks, 0)->end < offset) {
         marks->first = (marks->first + 1) % marks->capacity;
         marks->count--;
     }

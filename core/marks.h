@@ -1,6 +1,7 @@
-/* Marks: where in a stream each read ended, with its number in the process's one order and its time, for as long as bytes of it
- * are unread. They let pulled lines of two streams come in the order in which they were read. At most MARKS_MAX are kept a
- * stream; beyond that, and where there is no memory, the last mark is stretched: order becomes coarser, no byte is lost. */
+/* Marks: where in a stream each read ended, with its number in the process's one order and its
+ * time, for as long as bytes of it are unread. They let pulled lines of two streams come in the
+ * order in which they were read. At most MARKS_MAX are kept a stream; beyond that, and where there
+ * is no memory, the last mark is stretched: order becomes coarser, no byte is lost. */
 #ifndef RPI_CORE_MARKS_H
 #define RPI_CORE_MARKS_H
 
@@ -27,7 +28,8 @@ void rpi_marks_fini(rpi_marks *marks, const rp_allocator *allocator);
 /** A read ended at this offset. */
 void rpi_marks_add(rpi_marks *marks, const rp_allocator *allocator, const rpi_mark *mark);
 
-/** The mark of the read that brought the byte before `offset`. Marks wholly before `consumed` are let go. */
+/** The mark of the read that brought the byte before `offset`. Marks wholly before `consumed` are
+ * let go. */
 rpi_mark rpi_marks_find(rpi_marks *marks, uint64_t offset, uint64_t consumed);
 
 #endif

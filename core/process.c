@@ -1,5 +1,5 @@
-/* Processes: see process.h for the states. This file walks them: rp_spawn, the launch that comes back, the exit, the ends of the
- * streams, done, the caller's close, the free. */
+/* Processes: see process.h for the states. This file walks them: rp_spawn, the launch that comes
+ * back, the exit, the ends of the streams, done, the caller's close, the free. */
 #include "rp/process.h"
 
 #include <errno.h>
@@ -68,7 +68,8 @@ static void *behind(rp_process *process, size_t place)
     return place == 0 ? NULL : (char *)process + place;
 }
 
-static void place_streams(rp_process *process, const rp_command *command, const block_layout *layout)
+static void
+place_streams(rp_process *process, const rp_command *command, const block_layout *layout)
 {
     rpi_lines *lines = behind(process, layout->lines);
     rpi_capture *captures = behind(process, layout->captures);
@@ -323,8 +324,8 @@ static void open_pipes(rp_process *process, rpi_launch *launch)
     }
 }
 
-/* Stopped or closed while it was being launched: the child goes at once, and nobody hears that it ran. The launch is kept, as it is
- * not over before the child has ended. */
+/* Stopped or closed while it was being launched: the child goes at once, and nobody hears that it
+ * ran. The launch is kept, as it is not over before the child has ended. */
 static void recall(rp_process *process)
 {
     rpi_stop_kill_now(process);
@@ -500,7 +501,8 @@ static bool ends_at_once(const rp_process *process)
     if (!rpi_stream_is_over(&process->streams[0]) || !rpi_stream_is_over(&process->streams[1])) {
         return false;
     }
-    /* After a kill nothing stronger can be sent to its group; without a stop and a callback nobody can want to. */
+    /* After a kill nothing stronger can be sent to its group; without a stop and a callback nobody
+     * can want to. */
     return process->step == RPI_STEP_KILL ||
            (process->step == RPI_STEP_NONE && process->handlers.exited == NULL);
 }
@@ -682,7 +684,7 @@ static void on_task(rpi_task *task)
         rpi_stream *stream = &process->streams[i];
 
         if (process->closed) {
-            rpi_stream_release_ring(stream); /* the child may live on for long, let go */
+            rpi_stream_release_ring(stream);           /* the child may live on for long, let go */
         } else if (stream->state != RPI_STREAM_NONE) { /* a pause may have ended */
             rpi_stream_deliver(stream);
             rpi_stream_arm(stream);
@@ -727,7 +729,8 @@ void rp_process_close(rp_process *process)
     rpi_list_remove(&process->node);
     rpi_list_append(&loop->closed, &process->node);
     if (process->state < RPI_PROCESS_RUNNING) {
-        if (!process->detached) { /* a detached one is still to be launched, and counts until then */
+        if (!process
+                 ->detached) { /* a detached one is still to be launched, and counts until then */
             close_before_start(process);
         }
     } else if (process->state != RPI_PROCESS_DONE) {
@@ -736,7 +739,8 @@ void rp_process_close(rp_process *process)
     if (process->detached && process->state == RPI_PROCESS_RUNNING) {
         uncount(process);
     } else if (!process->counted && process->state != RPI_PROCESS_DONE) {
-        process->counted = true; /* pull mode let go of it at the exit: until it is reaped it is left again */
+        process->counted =
+            true; /* pull mode let go of it at the exit: until it is reaped it is left again */
         loop->reactor.left++;
     }
     rpi_process_advance_later(process);

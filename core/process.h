@@ -1,13 +1,15 @@
-/* The process: one child's whole life, from rp_spawn to the last free. This header is the inside that the files of core/ share:
+/* The process: one child's whole life, from rp_spawn to the last free. This header is the inside
+ * that the files of core/ share:
  *
  *     process.c    states, exit, done, close          stream.c   reading and delivering
  *     admission.c  the queue in front of the spawner   writer.c   stdin
  *     stop.c       signals, the ladder, timeouts       tree_linux.c  what is left of a group
  *     pull.c       iteration that runs the loop        reap_linux.c  how it ended
  *
- * States walk one way: QUEUED -> LAUNCHING -> RUNNING -> EXITED -> DONE (a failed launch goes to DONE from either of the first
- * two). `closed` is the caller's doing and orthogonal: a closed process walks on without callbacks and is freed at the end
- * of a turn in which it is DONE and no operation of it is pending. Nothing is freed inside a callback, so views and handles live until
+ * States walk one way: QUEUED -> LAUNCHING -> RUNNING -> EXITED -> DONE (a failed launch goes to
+ * DONE from either of the first two). `closed` is the caller's doing and orthogonal: a closed
+ * process walks on without callbacks and is freed at the end of a turn in which it is DONE and no
+ * operation of it is pending. Nothing is freed inside a callback, so views and handles live until
  * it returns. */
 #ifndef RPI_CORE_PROCESS_H
 #define RPI_CORE_PROCESS_H
@@ -30,26 +32,28 @@ typedef enum rpi_stream_state {
     RPI_STREAM_NONE = 0, /* not piped */
     RPI_STREAM_OPEN,     /* read as it comes */
     RPI_STREAM_TO_EOF,   /* after the exit: read to the end of file */
-    RPI_STREAM_SETTLING, /* after the exit, somebody holds it: the read that was pending is being taken back */
-    RPI_STREAM_EXACT,    /* after that: `left` more bytes are read, no matter what else is written */
-    RPI_STREAM_ENDED,    /* nothing more comes; its descriptor is closed, bytes may be unread */
-    RPI_STREAM_REPORTED  /* the end was told: eos, or its pulled event */
+    RPI_STREAM_SETTLING, /* after the exit, somebody holds it: the read that was pending is being
+                            taken back */
+    RPI_STREAM_EXACT,   /* after that: `left` more bytes are read, no matter what else is written */
+    RPI_STREAM_ENDED,   /* nothing more comes; its descriptor is closed, bytes may be unread */
+    RPI_STREAM_REPORTED /* the end was told: eos, or its pulled event */
 } rpi_stream_state;
 
 typedef struct rpi_stream {
     rpi_io io;
-    rpi_op op; /* READ, or READABLE where rings are few; idle, its node may be in the loop's queue for ring memory */
+    rpi_op op; /* READ, or READABLE where rings are few; idle, its node may be in the loop's queue
+                  for ring memory */
     rpi_ring ring;
-    rpi_lines *lines;   /* behind the process; NULL: nobody wants lines */
+    rpi_lines *lines;     /* behind the process; NULL: nobody wants lines */
     rpi_capture *capture; /* behind the process; NULL: nothing is kept */
-    uint32_t left;      /* EXACT: bytes still to be read */
-    uint32_t delivered; /* unread bytes of the ring that the data handler had already */
-    uint8_t state;      /* rpi_stream_state */
-    uint8_t index;      /* 0: stdout, 1: stderr */
+    uint32_t left;        /* EXACT: bytes still to be read */
+    uint32_t delivered;   /* unread bytes of the ring that the data handler had already */
+    uint8_t state;        /* rpi_stream_state */
+    uint8_t index;        /* 0: stdout, 1: stderr */
     bool paused;
     bool was_empty; /* the last read said so, just now */
-    bool shut; /* by rp_close_output: no further read */
-    bool held; /* somebody held it when it was drained */
+    bool shut;      /* by rp_close_output: no further read */
+    bool held;      /* somebody held it when it was drained */
 } rpi_stream;
 
 typedef enum rpi_process_state {
@@ -85,42 +89,42 @@ typedef struct rpi_tree rpi_tree;
 typedef struct rpi_chunks rpi_chunks;
 
 struct rp_process {
-    rp_loop *loop;        /* borrowed */
-    rpi_list node;        /* the loop's processes, or its closed ones */
-    rpi_launch *launch;   /* owned until handed to the spawner and after it came back; NULL once started; its
-                             node is the admission queue's while queued */
-    size_t block_size;    /* bytes of this struct and what stands behind it */
+    rp_loop *loop;      /* borrowed */
+    rpi_list node;      /* the loop's processes, or its closed ones */
+    rpi_launch *launch; /* owned until handed to the spawner and after it came back; NULL once
+                           started; its node is the admission queue's while queued */
+    size_t block_size;  /* bytes of this struct and what stands behind it */
     const rpi_settings *settings;
     rpi_handlers handlers;
     void *user;
     int64_t pid;
-    int pidfd;            /* owned until the free */
-    uint8_t state;        /* rpi_process_state */
-    uint8_t step;         /* rpi_step: the last one sent */
-    bool closed;          /* by the caller */
+    int pidfd;     /* owned until the free */
+    uint8_t state; /* rpi_process_state */
+    uint8_t step;  /* rpi_step: the last one sent */
+    bool closed;   /* by the caller */
     bool detached;
-    bool closes_itself;   /* rp_spawn without ret_process */
-    bool own_group;       /* its pid is a process group */
-    bool reaped;          /* the number may belong to somebody else: no signal goes there any more */
-    bool counted;         /* in reactor.left */
-    bool live;            /* in loop->live */
-    bool alone;           /* launched with nothing else of ours alive: a refusal is final */
-    bool laddered;        /* each step waits for the whole tree */
+    bool closes_itself; /* rp_spawn without ret_process */
+    bool own_group;     /* its pid is a process group */
+    bool reaped;        /* the number may belong to somebody else: no signal goes there any more */
+    bool counted;       /* in reactor.left */
+    bool live;          /* in loop->live */
+    bool alone;         /* launched with nothing else of ours alive: a refusal is final */
+    bool laddered;      /* each step waits for the whole tree */
     bool kill_when_started; /* stopped at a moment when its launch could not be taken back */
-    bool lost_child;      /* done was told although the child did not end: its exit is still awaited */
+    bool lost_child; /* done was told although the child did not end: its exit is still awaited */
     rpi_io exit_io;
     rpi_op exit_op;
     rpi_stream streams[2];
-    rpi_writer *writer;   /* behind the process; NULL: stdin is not ours */
-    rpi_pull *pull;       /* behind the process; NULL: handlers */
-    rpi_chunks *chunks;   /* behind the process; NULL: order is not kept */
-    rpi_tree *tree;       /* owned; while a stop waits for more than the leader */
-    rpi_timer timer;      /* the earliest of its time-outs */
-    uint64_t step_at_ns;  /* when the next step of a stop is due; RP_FOREVER */
-    uint64_t active_at_ns; /* the last byte, or the end of a pause */
-    uint64_t seq;         /* events told */
-    rpi_task task;        /* advance and free, at the end of the turn */
-    bool *gone;           /* a waiting function's flag, set by the close; NULL */
+    rpi_writer *writer;            /* behind the process; NULL: stdin is not ours */
+    rpi_pull *pull;                /* behind the process; NULL: handlers */
+    rpi_chunks *chunks;            /* behind the process; NULL: order is not kept */
+    rpi_tree *tree;                /* owned; while a stop waits for more than the leader */
+    rpi_timer timer;               /* the earliest of its time-outs */
+    uint64_t step_at_ns;           /* when the next step of a stop is due; RP_FOREVER */
+    uint64_t active_at_ns;         /* the last byte, or the end of a pause */
+    uint64_t seq;                  /* events told */
+    rpi_task task;                 /* advance and free, at the end of the turn */
+    bool *gone;                    /* a waiting function's flag, set by the close; NULL */
     const rp_stop_options *ladder; /* of the stop under way; NULL = the settings' */
     rp_stop_options *own_ladder;   /* owned: what rp_stop was given; NULL */
     rp_exit exit;
@@ -143,19 +147,23 @@ static inline rp_stream rpi_stream_name(const rpi_stream *stream)
 
 /* ---- process.c ---- */
 
-/** Looks whether the process can go on: reports ends of streams, then the end. Called out of the loop whenever something ended. */
+/** Looks whether the process can go on: reports ends of streams, then the end. Called out of the
+ * loop whenever something ended. */
 void rpi_process_advance(rp_process *process);
 
-/** Asks for an advance (and, of a closed process, the free) by this turn's tasks: from functions that must not call back. */
+/** Asks for an advance (and, of a closed process, the free) by this turn's tasks: from functions
+ * that must not call back. */
 void rpi_process_advance_later(rp_process *process);
 
 /** The spawner gave the launch back. */
 void rpi_process_launched(rpi_launch *launch, void *user);
 
-/** The launch is over before it began: done(RP_SPAWN_FAILED) with this error comes out of the loop. */
+/** The launch is over before it began: done(RP_SPAWN_FAILED) with this error comes out of the loop.
+ */
 void rpi_process_fail(rp_process *process, int error, const char *phase);
 
-/** In a forked child: frees the process, touches neither the child nor what the parent has under way. */
+/** In a forked child: frees the process, touches neither the child nor what the parent has under
+ * way. */
 void rpi_process_free_forked(rp_process *process);
 
 /** The child was not seen to end in time: tells done all the same, with survivors. */
@@ -172,7 +180,8 @@ void rpi_stream_arm(rpi_stream *stream);
 /** Hands unread bytes to the handlers, as far as they may have them. */
 void rpi_stream_deliver(rpi_stream *stream);
 
-/** The leader is gone: decides by the drain policy how much is still read. `hung_up`: nobody holds the other end. */
+/** The leader is gone: decides by the drain policy how much is still read. `hung_up`: nobody holds
+ * the other end. */
 void rpi_stream_after_exit(rpi_stream *stream, bool hung_up);
 
 /** Reads no more and closes the descriptor; what was read still comes. */
@@ -181,7 +190,8 @@ void rpi_stream_shut(rpi_stream *stream);
 /** What is in it now is the rest: for the end of a grace time. */
 void rpi_stream_settle(rpi_stream *stream);
 
-/** Nobody wants its bytes any more: they are dropped, its descriptor is closed as soon as the kernel lets go. */
+/** Nobody wants its bytes any more: they are dropped, its descriptor is closed as soon as the
+ * kernel lets go. */
 void rpi_stream_abandon(rpi_stream *stream);
 
 /** Whether all bytes were handed out and the end may be told. */
@@ -190,8 +200,8 @@ bool rpi_stream_is_drained(const rpi_stream *stream);
 /** Frees ring, lines, capture. No operation is pending. */
 void rpi_stream_fini(rpi_stream *stream);
 
-/** Gives the ring back where nobody needs it: empty, and the stream has ended or memory is short; or the process is closed, and
- * no callback of it is under way. Serves who waits for memory. */
+/** Gives the ring back where nobody needs it: empty, and the stream has ended or memory is short;
+ * or the process is closed, and no callback of it is under way. Serves who waits for memory. */
 void rpi_stream_release_ring(rpi_stream *stream);
 
 /** Ring memory came free: the streams that wait for it go on. */
@@ -206,32 +216,43 @@ static inline bool rpi_stream_is_over(const rpi_stream *stream)
 
 size_t rpi_writer_size(void); /* bytes of one */
 void rpi_writer_init(rp_process *process, rpi_writer *writer);
-void rpi_writer_open(rpi_writer *writer, int fd);   /* owned from now on */
-int rpi_writer_add(rpi_writer *writer, rp_view bytes, void (*written)(rp_process *, int, void *), void *user);
-void rpi_writer_end(rpi_writer *writer);            /* close after all that is queued */
-/** No more can be written: what is queued reports `status` out of the loop, the descriptor is closed. */
+void rpi_writer_open(rpi_writer *writer, int fd); /* owned from now on */
+int rpi_writer_add(rpi_writer *writer,
+                   rp_view bytes,
+                   void (*written)(rp_process *, int, void *),
+                   void *user);
+void rpi_writer_end(rpi_writer *writer); /* close after all that is queued */
+/** No more can be written: what is queued reports `status` out of the loop, the descriptor is
+ * closed. */
 void rpi_writer_fail(rpi_writer *writer, int status);
-void rpi_writer_abandon(rpi_writer *writer);        /* the same, silently */
-void rpi_writer_forget_op(rpi_writer *writer);      /* in a forked child: the operation is the parent's */
-bool rpi_writer_is_idle(const rpi_writer *writer);  /* nothing queued, no callback due, no operation pending */
+void rpi_writer_abandon(rpi_writer *writer); /* the same, silently */
+void rpi_writer_forget_op(
+    rpi_writer *writer); /* in a forked child: the operation is the parent's */
+bool rpi_writer_is_idle(
+    const rpi_writer *writer); /* nothing queued, no callback due, no operation pending */
 void rpi_writer_fini(rpi_writer *writer);
 
 /* ---- stop.c ---- */
 
 /** Something other than a call sets out to stop the tree. */
-void rpi_stop_for(rp_process *process, rp_stop_reason reason, const char *phase, const rp_stop_options *options);
+void rpi_stop_for(rp_process *process,
+                  rp_stop_reason reason,
+                  const char *phase,
+                  const rp_stop_options *options);
 /** Arms the process's timer for the earliest thing that is due. */
 void rpi_stop_arm(rp_process *process);
 void rpi_stop_timer(rpi_timer *timer);
 /** SIGKILL to all that can be reached, at once; for close. */
 void rpi_stop_kill_now(rp_process *process);
-/** The leader has exited while a stop was under way: true when the rest of its group is still awaited. */
+/** The leader has exited while a stop was under way: true when the rest of its group is still
+ * awaited. */
 bool rpi_stop_awaits_tree(rp_process *process);
 
 /* ---- tree_linux.c ---- */
 
-/** Looks at the group that the leader, reaped by now, has left: 0 and a tree whose members' ends call rpi_process_advance, or 0 and NULL when
- * the group is empty; -ENOMEM, -EMFILE, -EACCES: it cannot be looked at. */
+/** Looks at the group that the leader, reaped by now, has left: 0 and a tree whose members' ends
+ * call rpi_process_advance, or 0 and NULL when the group is empty; -ENOMEM, -EMFILE, -EACCES: it
+ * cannot be looked at. */
 int rpi_tree_open(rp_process *process, rpi_tree **ret_tree);
 /** Whether nobody is left; looks again when all that were seen have ended. */
 bool rpi_tree_is_empty(rpi_tree *tree);
@@ -240,7 +261,8 @@ uint32_t rpi_tree_count(const rpi_tree *tree);
 /** Sends to every member there is now. */
 void rpi_tree_signal(rpi_tree *tree, int signal);
 size_t rpi_tree_size(void);
-/** Frees; false while operations are pending: they are cancelled and their ends call rpi_process_advance_later. */
+/** Frees; false while operations are pending: they are cancelled and their ends call
+ * rpi_process_advance_later. */
 bool rpi_tree_close(rpi_tree *tree);
 
 /* ---- reap_linux.c ---- */
@@ -248,8 +270,9 @@ bool rpi_tree_close(rpi_tree *tree);
 /** rpi_reap: somebody else has reaped it, and the kernel still told its status. */
 #define RPI_REAPED_BEFORE 1
 
-/** Reads status and use of an exited child; `consume`: reaps it too. 0 or RPI_REAPED_BEFORE; RP_EAGAIN it has not ended; RP_ELOST
- * its status is known to nobody; another error of the system: nothing is known. */
+/** Reads status and use of an exited child; `consume`: reaps it too. 0 or RPI_REAPED_BEFORE;
+ * RP_EAGAIN it has not ended; RP_ELOST its status is known to nobody; another error of the system:
+ * nothing is known. */
 int rpi_reap(rp_loop *loop, int pidfd, bool consume, rp_exit *exit);
 
 /* ---- pull.c ---- */

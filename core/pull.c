@@ -1,6 +1,7 @@
-/* Pull mode: a process without handlers keeps its bytes in the rings until somebody asks. Each asking function is a try that does
- * not wait, repeated between turns of the loop until it has something, the time is over, or the process is closed. What was
- * handed out last is held, so that its view stays, and let go by the next call on the same process. */
+/* Pull mode: a process without handlers keeps its bytes in the rings until somebody asks. Each
+ * asking function is a try that does not wait, repeated between turns of the loop until it has
+ * something, the time is over, or the process is closed. What was handed out last is held, so that
+ * its view stays, and let go by the next call on the same process. */
 #include "rp/iterate.h"
 
 #include <errno.h>
@@ -15,10 +16,10 @@
 
 struct rpi_pull {
     rp_process *process; /* borrowed */
-    rpi_list ready; /* in the loop's list: something may be pulled */
+    rpi_list ready;      /* in the loop's list: something may be pulled */
     rpi_marks marks[2];
-    uint64_t reads;      /* numbers the marks */
-    rpi_stream *held;    /* whose bytes were handed out last; NULL */
+    uint64_t reads;            /* numbers the marks */
+    rpi_stream *held;          /* whose bytes were handed out last; NULL */
     rpi_line_found held_found; /* NONE: as data */
     rpi_line_span held_span;
     bool told_exit;
@@ -26,7 +27,11 @@ struct rpi_pull {
 };
 
 /* A try's answers beside errors. */
-enum { PULLED_END = 0, PULLED_ONE = 1, PULLED_NOTHING = 2 };
+enum {
+    PULLED_END = 0,
+    PULLED_ONE = 1,
+    PULLED_NOTHING = 2
+};
 
 size_t rpi_pull_size(void)
 {
@@ -143,10 +148,8 @@ void rpi_pull_ready(rp_process *process)
     }
 }
 
-static void hold(rp_process *process,
-                 rpi_stream *stream,
-                 rpi_line_found found,
-                 const rpi_line_span *span)
+static void
+hold(rp_process *process, rpi_stream *stream, rpi_line_found found, const rpi_line_span *span)
 {
     process->pull->held = stream;
     process->pull->held_found = found;
@@ -171,9 +174,9 @@ static void find_line(rpi_stream *stream, candidate *ret_candidate)
     if (stream->state == RPI_STREAM_NONE || stream->paused) {
         return;
     }
-    ret_candidate->found = rpi_lines_find(stream->lines, &process->loop->allocator,
-                                          &process->settings->lines, &stream->ring,
-                                          stream->state >= RPI_STREAM_ENDED, &ret_candidate->span);
+    ret_candidate->found =
+        rpi_lines_find(stream->lines, &process->loop->allocator, &process->settings->lines,
+                       &stream->ring, stream->state >= RPI_STREAM_ENDED, &ret_candidate->span);
     if (ret_candidate->found == RPI_LINE_NONE) {
         rpi_stream_arm(stream); /* a begun line may just have made room */
         return;
@@ -200,7 +203,8 @@ static void make_line(rp_process *process, rpi_stream *stream, candidate *found,
 }
 
 /* The line that was read first, of one stream or (index 2) of both. */
-static int try_line(rp_process *process, unsigned int index, rpi_stream **ret_stream, rp_line *ret_line)
+static int
+try_line(rp_process *process, unsigned int index, rpi_stream **ret_stream, rp_line *ret_line)
 {
     candidate found[2] = {{.found = RPI_LINE_NONE}, {.found = RPI_LINE_NONE}};
     unsigned int which = 0;
@@ -331,7 +335,8 @@ int rp_next(rp_process *process, uint64_t timeout_ns, rp_event *ret_event)
     return r;
 }
 
-/* ---- one stream -------------------------------------------------------------------------------- */
+/* ---- one stream --------------------------------------------------------------------------------
+ */
 
 typedef struct line_request {
     unsigned int index; /* 2 = both */
@@ -453,7 +458,8 @@ int rp_next_data(rp_process *process, rp_stream stream, uint64_t timeout_ns, rp_
     return r;
 }
 
-/* ---- all processes, and the end of one ---------------------------------------------------------- */
+/* ---- all processes, and the end of one ----------------------------------------------------------
+ */
 
 /* One event of whoever has one; each that had nothing leaves the list until something comes. */
 static int try_any(rp_loop *loop, rp_process **ret_process, rp_event *ret_event)

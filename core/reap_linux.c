@@ -1,5 +1,6 @@
-/* How a child ended: status and use of resources, read without reaping at the exit and with it at the end, and, where a
- * thief reaped it first (a host that waits for everything, SIGCHLD ignored), what newer kernels still tell through the pidfd. Called by process.c. */
+/* How a child ended: status and use of resources, read without reaping at the exit and with it at
+ * the end, and, where a thief reaped it first (a host that waits for everything, SIGCHLD ignored),
+ * what newer kernels still tell through the pidfd. Called by process.c. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -57,7 +58,8 @@ static int ask_pidfd(int pidfd, rp_exit *exit)
 {
     struct pidfd_info_v0 info = {.mask = PIDFD_INFO_EXIT_BIT};
 
-    if (rpi_os.ioctl(pidfd, PIDFD_GET_INFO_V0, &info) < 0 || (info.mask & PIDFD_INFO_EXIT_BIT) == 0) {
+    if (rpi_os.ioctl(pidfd, PIDFD_GET_INFO_V0, &info) < 0 ||
+        (info.mask & PIDFD_INFO_EXIT_BIT) == 0) {
         rpi_exit_from_loss(exit);
         return RP_ELOST;
     }
@@ -66,7 +68,9 @@ static int ask_pidfd(int pidfd, rp_exit *exit)
 }
 
 /* So often is asked again where the system gives an answer that it must not give. */
-enum { TRIES_MAX = 3 };
+enum {
+    TRIES_MAX = 3
+};
 
 int rpi_reap(rp_loop *loop, int pidfd, bool consume, rp_exit *exit)
 {

@@ -1,5 +1,6 @@
-/* Running a command to its end: a process with both streams captured, and turns of the loop until it is done. rp_run does
- * that in a loop of its own, without spawner threads: there is nothing that a thread could do meanwhile. */
+/* Running a command to its end: a process with both streams captured, and turns of the loop until
+ * it is done. rp_run does that in a loop of its own, without spawner threads: there is nothing that
+ * a thread could do meanwhile. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -133,7 +134,8 @@ int rp_run(const rp_command *command, rp_result *ret_result)
 
         (void)strncpy(detail, rp_error_detail(), sizeof detail - 1);
         detail[sizeof detail - 1] = '\0';
-        (void)rp_loop_close(loop); /* the tree was killed: what did not end is not ours to report here */
+        (void)rp_loop_close(
+            loop); /* the tree was killed: what did not end is not ours to report here */
         rpi_detail_set(detail);
         return r;
     }

@@ -3,7 +3,9 @@
 
 #include "core/command.h"
 
-enum { LINE_MAX_DEFAULT = 1 << 20 };
+enum {
+    LINE_MAX_DEFAULT = 1 << 20
+};
 #define DRAIN_GRACE_DEFAULT_NS (100 * RP_MILLISECOND)
 #define STOP_DEFAULT                                                                               \
     {                                                                                              \

@@ -1,5 +1,5 @@
-/* Settings: what of a command outlives its launch. They stand behind the process in its own block of memory, and only where
- * they differ from the defaults: most processes share one constant. */
+/* Settings: what of a command outlives its launch. They stand behind the process in its own block
+ * of memory, and only where they differ from the defaults: most processes share one constant. */
 #ifndef RPI_CORE_SETTINGS_H
 #define RPI_CORE_SETTINGS_H
 
@@ -29,7 +29,8 @@ extern const rpi_settings rpi_settings_default;
 /** The settings of a command that rpi_command_check accepted. */
 void rpi_settings_from(const rp_command *command, rpi_settings *ret_settings);
 
-/** Fills the defaults of a ladder in: a copy of what the caller gave, or of nothing. 0; RP_EINVAL; RP_E2BIG. */
+/** Fills the defaults of a ladder in: a copy of what the caller gave, or of nothing. 0; RP_EINVAL;
+ * RP_E2BIG. */
 int rpi_stop_options_read(const rp_stop_options *options, rp_stop_options *ret_options);
 
 #endif

@@ -1,8 +1,10 @@
-/* Stopping: signals to a child's tree, the ladder of a stop, and everything that is due at a time (wall clock, deadline, quiet
- * time, drain grace, the next step), kept by one timer a process that is armed for the earliest of them.
+/* Stopping: signals to a child's tree, the ladder of a stop, and everything that is due at a time
+ * (wall clock, deadline, quiet time, drain grace, the next step), kept by one timer a process that
+ * is armed for the earliest of them.
  *
- * A number is signalled only while the leader is unreaped (process.c reaps it at the end), so that no stranger is ever hit; later
- * the members that are left are reached through pidfds of their own (tree_linux.c). */
+ * A number is signalled only while the leader is unreaped (process.c reaps it at the end), so that
+ * no stranger is ever hit; later the members that are left are reached through pidfds of their own
+ * (tree_linux.c). */
 #include <errno.h>
 #include <signal.h>
 
@@ -56,7 +58,9 @@ static int send_to_tree(rp_process *process, int signal)
 
 void rpi_stop_kill_now(rp_process *process)
 {
-    (void)send_to_tree(process, SIGKILL); /* refused by the system (another user's): then its exit is awaited as it comes */
+    (void)send_to_tree(
+        process,
+        SIGKILL); /* refused by the system (another user's): then its exit is awaited as it comes */
 }
 
 int rp_signal(rp_process *process, int signal, rp_scope scope)
@@ -159,7 +163,8 @@ static int signal_of(const rp_process *process, rpi_step step)
     case RPI_STEP_INTERRUPT_AGAIN:
         return SIGINT;
     case RPI_STEP_TERMINATE:
-        return ladder_of(process)->terminate_signal != 0 ? ladder_of(process)->terminate_signal : SIGTERM;
+        return ladder_of(process)->terminate_signal != 0 ? ladder_of(process)->terminate_signal
+                                                         : SIGTERM;
     case RPI_STEP_KILL:
     case RPI_STEP_NONE:
     case RPI_STEP_GIVEN_UP:
@@ -168,7 +173,8 @@ static int signal_of(const rp_process *process, rpi_step step)
     return SIGKILL;
 }
 
-/* Sends one step and notes it. A call's own reason follows its steps; what set out first for another reason keeps it. */
+/* Sends one step and notes it. A call's own reason follows its steps; what set out first for
+ * another reason keeps it. */
 static int send_step(rp_process *process, rpi_step step)
 {
     rp_exit *exit = &process->exit;
@@ -210,12 +216,14 @@ static void next_step(rp_process *process)
     rpi_step next = step_after(ladder_of(process), (rpi_step)process->step);
 
     if (next != RPI_STEP_GIVEN_UP) {
-        (void)take_step(process, next); /* refused: the next step may be allowed, the last one gives up */
+        (void)take_step(process,
+                        next); /* refused: the next step may be allowed, the last one gives up */
         return;
     }
     process->step_at_ns = RP_FOREVER;
     if (process->state == RPI_PROCESS_EXITED && process->tree == NULL) {
-        settle(process); /* somebody holds its output who cannot be killed; the rest is looked at after that */
+        settle(process); /* somebody holds its output who cannot be killed; the rest is looked at
+                            after that */
         return;
     }
     rpi_process_give_up(process, process->tree != NULL ? rpi_tree_count(process->tree) : 1);
@@ -223,7 +231,8 @@ static void next_step(rp_process *process)
 
 /* ---- what sets out to stop -------------------------------------------------------- */
 
-/* A launch that has not begun is cancelled; one that is under way is stopped as soon as it runs: then false. */
+/* A launch that has not begun is cancelled; one that is under way is stopped as soon as it runs:
+ * then false. */
 static bool cancel_launch(rp_process *process, int error)
 {
     rp_loop *loop = process->loop;
@@ -261,8 +270,7 @@ static int adopt(rp_process *process, const rp_stop_options *ladder)
 {
     if (ladder != &kill_only) {
         if (process->own_ladder == NULL) {
-            process->own_ladder =
-                rpi_alloc(&process->loop->allocator, sizeof *process->own_ladder);
+            process->own_ladder = rpi_alloc(&process->loop->allocator, sizeof *process->own_ladder);
         }
         if (process->own_ladder == NULL) {
             return RP_ENOMEM;
@@ -288,7 +296,8 @@ static int begin(rp_process *process, const rp_stop_options *ladder, rpi_step fi
     if (process->laddered && process->step >= first) {
         return 0;
     }
-    if (process->state == RPI_PROCESS_LAUNCHING) { /* a spawner thread is starting it at this moment */
+    if (process->state ==
+        RPI_PROCESS_LAUNCHING) { /* a spawner thread is starting it at this moment */
         process->kill_when_started = true;
         return 0;
     }
@@ -377,12 +386,13 @@ bool rpi_stop_awaits_tree(rp_process *process)
         process->step_at_ns = RP_FOREVER;
         return false;
     }
-    if (process->step == RPI_STEP_KILL) { /* also those that came into the group after it was killed */
+    if (process->step ==
+        RPI_STEP_KILL) { /* also those that came into the group after it was killed */
         rpi_tree_signal(tree, SIGKILL);
     }
     if (process->step_at_ns == RP_FOREVER) {
-        process->step_at_ns = rpi_clock_after(process->loop->reactor.now_ns,
-                                              wait_after(ladder_of(process), (rpi_step)process->step));
+        process->step_at_ns = rpi_clock_after(
+            process->loop->reactor.now_ns, wait_after(ladder_of(process), (rpi_step)process->step));
     }
     rpi_stop_arm(process);
     return true;
@@ -390,8 +400,8 @@ bool rpi_stop_awaits_tree(rp_process *process)
 
 /* ---- time ------------------------------------------------------------------------------ */
 
-/* Whether silence counts: not while a stream is open that we do not take from, for then we keep the child waiting. One that
- * the child has closed says nothing any more, and is silence. */
+/* Whether silence counts: not while a stream is open that we do not take from, for then we keep the
+ * child waiting. One that the child has closed says nothing any more, and is silence. */
 static bool listens(const rp_process *process)
 {
     for (int i = 0; i < 2; i++) {
@@ -459,7 +469,8 @@ void rpi_stop_arm(rp_process *process)
     }
     at_ns = earlier(at_ns, grace_at(process));
     if (process->state == RPI_PROCESS_LAUNCHING && at_ns <= process->loop->reactor.now_ns) {
-        at_ns = RP_FOREVER; /* nothing can be done now; it is armed again when the launch has come back */
+        at_ns = RP_FOREVER; /* nothing can be done now; it is armed again when the launch has come
+                               back */
     }
     if (at_ns == RP_FOREVER) {
         rpi_timer_off(rpi_process_reactor(process), &process->timer);

@@ -1,7 +1,8 @@
-/* What a leader left of its process group: looked for in /proc only while a stop is under way, after the leader was reaped and
- * only when the kernel says that its group still exists. Members are held by pidfds, so that waiting costs nothing and a signal
- * never reaches a later process with the same number: a member is opened first and its group is asked again afterwards.
- * Called by stop.c and process.c. */
+/* What a leader left of its process group: looked for in /proc only while a stop is under way,
+ * after the leader was reaped and only when the kernel says that its group still exists. Members
+ * are held by pidfds, so that waiting costs nothing and a signal never reaches a later process with
+ * the same number: a member is opened first and its group is asked again afterwards. Called by
+ * stop.c and process.c. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,9 @@
 #include "core/process.h"
 
 /* Waited for at once; more are seen at the next look, when these have ended. */
-enum { MEMBERS_MAX = 64 };
+enum {
+    MEMBERS_MAX = 64
+};
 
 typedef struct tree_member {
     rpi_io io;
@@ -123,7 +126,8 @@ static void hold(rpi_tree *tree, const char *pid, int64_t group)
 }
 
 /* Calls `each` for every member of the group. */
-static int walk(rpi_tree *tree, void (*each)(rpi_tree *tree, const char *pid, int signal), int signal)
+static int
+walk(rpi_tree *tree, void (*each)(rpi_tree *tree, const char *pid, int signal), int signal)
 {
     int64_t group = tree->process->pid;
     DIR *folder = opendir("/proc");
@@ -158,8 +162,9 @@ static int look(rpi_tree *tree)
     return walk(tree, count_member, 0);
 }
 
-/* Whether the kernel knows any process of the group: the cheap question that nearly always settles it. The leader was reaped, so
- * whoever has its number now is a stranger who got it because nobody was left in the group. */
+/* Whether the kernel knows any process of the group: the cheap question that nearly always settles
+ * it. The leader was reaped, so whoever has its number now is a stranger who got it because nobody
+ * was left in the group. */
 static bool group_exists(int64_t group)
 {
     if (rpi_os.kill((pid_t)-group, 0) < 0 && errno == ESRCH) {

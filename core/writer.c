@@ -1,6 +1,7 @@
-/* The writer: what a child gets on its stdin. Bytes are copied into a queue and written in order by one operation at a time, so
- * that nobody ever blocks, whatever the size and whatever the child does. Each request reports once, out of the loop: when the
- * system has all of it, or when it will never have. Called by process.c and the public functions at the end. */
+/* The writer: what a child gets on its stdin. Bytes are copied into a queue and written in order by
+ * one operation at a time, so that nobody ever blocks, whatever the size and whatever the child
+ * does. Each request reports once, out of the loop: when the system has all of it, or when it will
+ * never have. Called by process.c and the public functions at the end. */
 #include <errno.h>
 #include <string.h>
 
@@ -34,7 +35,9 @@ struct rpi_writer {
 };
 
 /* One system call takes at most this much, so that sizes fit its result. */
-enum { WRITE_MAX = 1 << 20 };
+enum {
+    WRITE_MAX = 1 << 20
+};
 
 static void on_write(rpi_op *op);
 static void on_report(rpi_task *task);
@@ -196,8 +199,8 @@ static void on_report(rpi_task *task)
     rpi_list *last = writer->finished.previous;
     rpi_list *node = NULL;
 
-    /* Up to the one that is the last now: what a callback finishes belongs to the next turn. Each is taken out before its callback,
-     * which may close the process and so empty the list. */
+    /* Up to the one that is the last now: what a callback finishes belongs to the next turn. Each
+     * is taken out before its callback, which may close the process and so empty the list. */
     while (node != last && (node = rpi_list_take_first(&writer->finished)) != NULL) {
         request *done = RPI_CONTAINER(node, request, node);
         request copy = *done;

@@ -1,5 +1,6 @@
-/* Noise: bytes that can be computed at any place without those before, so that a child writes and a test checks them
- * independently, however the stream was cut. Included by the child program and by the tests. */
+/* Noise: bytes that can be computed at any place without those before, so that a child writes and a
+ * test checks them independently, however the stream was cut. Included by the child program and by
+ * the tests. */
 #ifndef RPI_TESTS_STRESS_NOISE_H
 #define RPI_TESTS_STRESS_NOISE_H
 
@@ -7,7 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { NOISE_PERIOD = 65536 }; /* offsets are drawn below it */
+enum {
+    NOISE_PERIOD = 65536
+}; /* offsets are drawn below it */
 
 /* splitmix64 of a counter. */
 static inline uint64_t noise_word(uint64_t index)

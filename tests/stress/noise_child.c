@@ -1,13 +1,17 @@
-/* noise_child OUT_SIZE OUT_OFFSET ERR_SIZE ERR_OFFSET END: writes that much noise to both streams, in pieces of changing sizes that
- * alternate between them, and ends: `eN` exits with N, `sN` kills itself by signal N, `w` waits for ever. A child of the stress tests:
- * small, so that thousands a second can be started. Exit code 99: a write failed. */
+/* noise_child OUT_SIZE OUT_OFFSET ERR_SIZE ERR_OFFSET END: writes that much noise to both streams,
+ * in pieces of changing sizes that alternate between them, and ends: `eN` exits with N, `sN` kills
+ * itself by signal N, `w` waits for ever. A child of the stress tests: small, so that thousands a
+ * second can be started. Exit code 99: a write failed. */
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "tests/stress/noise.h"
 
-enum { PIECE_MAX = 32768, FAILED = 99 };
+enum {
+    PIECE_MAX = 32768,
+    FAILED = 99
+};
 
 struct side {
     int fd;
@@ -40,7 +44,7 @@ static size_t write_piece(struct side *side, size_t max)
 
 static void end(const char *how)
 {
-    int number = atoi(how + 1);
+    int number = (int)strtol(how + 1, NULL, 10);
 
     if (how[0] == 's') {
         (void)kill(getpid(), number);

@@ -1,6 +1,7 @@
-/* Many children with random sizes of output on both streams, random ends and random kills, checked byte for byte: nothing lost,
- * nothing doubled, nothing out of order, done exactly once and last, and afterwards descriptors, memory and children as before. On
- * both backends. RP_STRESS_CHILDREN says how many (CI runs a shortened form), RP_STRESS_SEED repeats a run. */
+/* Many children with random sizes of output on both streams, random ends and random kills, checked
+ * byte for byte: nothing lost, nothing doubled, nothing out of order, done exactly once and last,
+ * and afterwards descriptors, memory and children as before. On both backends. RP_STRESS_CHILDREN
+ * says how many (CI runs a shortened form), RP_STRESS_SEED repeats a run. */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
@@ -14,7 +15,12 @@
 #include "rp/rp.h"
 #include "tests/stress/noise.h"
 
-enum { CHILDREN_DEFAULT = 2000, AT_ONCE = 200, SIZE_MAX_LOG2 = 20, ARGUMENT_SIZE = 24 };
+enum {
+    CHILDREN_DEFAULT = 2000,
+    AT_ONCE = 200,
+    SIZE_MAX_LOG2 = 20,
+    ARGUMENT_SIZE = 24
+};
 
 struct child {
     struct run *run;
@@ -169,7 +175,7 @@ static void check_end(const struct child *child, const rp_exit *exit)
     if (child->end[0] == 's') {
         cr_assert(exit->kind == RP_SIGNALED && exit->code == -SIGKILL);
     } else {
-        cr_assert(exit->kind == RP_EXITED && exit->code == atoi(child->end + 1), "code %d, not %s",
+        cr_assert(exit->kind == RP_EXITED && exit->code == strtol(child->end + 1, NULL, 10), "code %d, not %s",
                   exit->code, child->end);
     }
     cr_assert_eq(exit->reason, RP_STOP_NONE);
@@ -201,9 +207,8 @@ static void launch_next(struct run *run)
     rp_command command = RP_COMMAND_INIT;
     struct child *child;
     char arguments[4][ARGUMENT_SIZE];
-    const char *argv[] = {RP_TEST_NOISE_CHILD, arguments[0], arguments[1],
-                          arguments[2],        arguments[3], NULL,
-                          NULL};
+    const char *argv[] = {RP_TEST_NOISE_CHILD, arguments[0], arguments[1], arguments[2],
+                          arguments[3],        NULL,         NULL};
 
     if (run->launched == run->count) {
         return;
@@ -265,7 +270,8 @@ static void run_children(rp_backend backend)
     cr_assert_eq(rp_loop_run(run.loop), 0);
     cr_assert_eq(run.done, run.count, "%zu of %zu are done", run.done, run.count);
     cr_assert_eq(rp_loop_close(run.loop), 0);
-    printf("%zu children, %zu killed, %llu bytes\n", run.done, run.kills, (unsigned long long)run.bytes);
+    printf("%zu children, %zu killed, %llu bytes\n", run.done, run.kills,
+           (unsigned long long)run.bytes);
     cr_assert_eq(open_descriptors(), descriptors, "descriptors are left open");
     cr_assert_eq(live_bytes, 0, "%zu bytes are left", live_bytes);
     cr_assert(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "a child is left");
