@@ -1,7 +1,8 @@
-/* Streams: one output of a child, from the kernel into its ring and from there to whoever wants it. The only place where a
- * child's bytes are read. A read is armed whenever there is room and nobody paused; a full ring arms none, so that the pipe
- * fills and the child waits. After the leader's exit the drain is exact work (states in process.h): a pending read is taken back, what is in
- * the pipe then is measured, and exactly that is read, whatever a grandchild goes on writing.
+/* Streams: one output of a child, from the kernel into its ring and from there to whoever wants it.
+ * The only place where a child's bytes are read. A read is armed whenever there is room and nobody
+ * paused; a full ring arms none, so that the pipe fills and the child waits. After the leader's
+ * exit the drain is exact work (states in process.h): a pending read is taken back, what is in the
+ * pipe then is measured, and exactly that is read, whatever a grandchild goes on writing.
  *
  * Called by the reactor (on_op), and by process.c for pause, exit and close. */
 #include <errno.h>
@@ -15,7 +16,9 @@
 #include "core/process.h"
 
 /* Rings that may be out before streams share them: about what stays in a processor's cache. */
-enum { HOT_BYTES = 8 << 20 };
+enum {
+    HOT_BYTES = 8 << 20
+};
 
 static void on_op(rpi_op *op);
 
@@ -65,7 +68,8 @@ static bool ring_open(rpi_stream *stream)
 {
     rp_process *process = rpi_stream_process(stream);
     rp_loop *loop = process->loop;
-    size_t size = process->settings->ring_size != 0 ? process->settings->ring_size : loop->ring_size;
+    size_t size =
+        process->settings->ring_size != 0 ? process->settings->ring_size : loop->ring_size;
 
     if (loop->memory_max != 0 && rpi_ring_pool_used_bytes(loop->rings) > 0 &&
         (loop->budget.used > loop->memory_max || size > loop->memory_max - loop->budget.used)) {
@@ -73,7 +77,8 @@ static bool ring_open(rpi_stream *stream)
     }
     if (rpi_ring_open(loop->rings, process->settings->ring_size, &stream->ring) < 0) {
         /* The system's no: somebody may give memory back that we do not hear of, so ask again. */
-        rpi_timer_set(&loop->reactor, &loop->memory_timer, loop->reactor.now_ns + 100 * RP_MILLISECOND);
+        rpi_timer_set(&loop->reactor, &loop->memory_timer,
+                      loop->reactor.now_ns + 100 * RP_MILLISECOND);
         return false;
     }
     loop->budget.used += stream->ring.size;
@@ -106,8 +111,9 @@ void rpi_streams_serve_waiting(rp_loop *loop)
     }
 }
 
-/* Whether a stream takes a ring only to read at once and gives it back: where memory is bounded, and where so many rings
- * are out that they would push each other out of the processor's caches. Quiet streams hold none then. */
+/* Whether a stream takes a ring only to read at once and gives it back: where memory is bounded,
+ * and where so many rings are out that they would push each other out of the processor's caches.
+ * Quiet streams hold none then. */
 static bool is_crowded(const rp_loop *loop)
 {
     return loop->memory_max != 0 || rpi_ring_pool_used_bytes(loop->rings) >= HOT_BYTES;
@@ -135,6 +141,7 @@ static void stream_end(rpi_stream *stream)
 {
     rp_process *process = rpi_stream_process(stream);
 
+    wait_no_more(stream);
     rpi_io_forget(rpi_process_reactor(process), &stream->io);
     rpi_loop_close_fd(process->loop, (int)stream->io.handle);
     process->loop->descriptors--;
@@ -251,7 +258,9 @@ static void measure(rpi_stream *stream)
 
     loop->kernel_calls += 2;
     if (rpi_os.ioctl((int)stream->io.handle, FIONREAD, &size) < 0 || size < 0) {
-        size = 0; /* not a pipe any more? then nothing can be asked of it either */
+        rpi_loop_log(loop, 0, "a stream ends early: the system does not say what is in it (%s)",
+                     rp_error_name(-errno));
+        size = 0;
     }
     stream->left = (uint32_t)size;
     stream->state = RPI_STREAM_EXACT;
@@ -260,6 +269,8 @@ static void measure(rpi_stream *stream)
     }
     if (size == 0) {
         stream_end(stream);
+        rpi_process_advance_later(
+            rpi_stream_process(stream)); /* a begun line may be left to deliver */
     } else {
         rpi_stream_arm(stream);
     }
@@ -328,7 +339,8 @@ void rpi_stream_abandon(rpi_stream *stream)
     stream->state = RPI_STREAM_REPORTED;
 }
 
-/* There is something to read, and a ring is taken for it now: what a READ would have completed with. */
+/* There is something to read, and a ring is taken for it now: what a READ would have completed
+ * with. */
 static int32_t read_now(rpi_stream *stream)
 {
     rp_loop *loop = rpi_stream_process(stream)->loop;
@@ -352,7 +364,8 @@ static int32_t read_now(rpi_stream *stream)
     return (int32_t)n;
 }
 
-/* What was read: the operation's result, or that of a read made now where it only told that there is something. */
+/* What was read: the operation's result, or that of a read made now where it only told that there
+ * is something. */
 static int32_t result_of(rpi_stream *stream)
 {
     int32_t result = stream->op.result;
@@ -457,8 +470,7 @@ static bool deliver_line(rpi_stream *stream)
     rpi_line_found found;
     rp_line line = {0};
 
-    found = rpi_lines_find(stream->lines, &process->loop->allocator, &process->settings->lines,
-                           &stream->ring, stream->state == RPI_STREAM_ENDED, &span);
+    found = rpi_lines_find(stream->lines, &stream->ring, stream->state == RPI_STREAM_ENDED, &span);
     if (found != RPI_LINE_NONE) {
         line.text = span.text;
         line.partial = found == RPI_LINE_PARTIAL;
@@ -469,7 +481,7 @@ static bool deliver_line(rpi_stream *stream)
         if (process->closed) {
             return false;
         }
-        rpi_lines_take(stream->lines, &process->settings->lines, &stream->ring, found, &span);
+        rpi_lines_take(stream->lines, &stream->ring, found, &span);
     }
     consumed(stream, before);
     return found != RPI_LINE_NONE;
@@ -516,7 +528,7 @@ void rpi_stream_fini(rpi_stream *stream)
     wait_no_more(stream);
     ring_close(stream);
     if (stream->lines != NULL) {
-        rpi_lines_fini(stream->lines, &loop->allocator);
+        rpi_lines_fini(stream->lines);
     }
     if (stream->capture != NULL) {
         rpi_capture_fini(stream->capture, &loop->allocator, &loop->budget);

@@ -101,13 +101,14 @@ static void split_open(splitting *self, size_t line_max, rp_line_end end)
     memset(self, 0, sizeof *self);
     self->allocator = rpi_alloc_default();
     self->rules = (rpi_line_rules){.line_max = line_max, .end = end};
+    rpi_lines_init(&self->lines, self->allocator, &self->rules);
     cr_assert_eq(rpi_ring_pool_open(rpi_alloc_default(), RING_SIZE, &self->pool), 0);
     cr_assert_eq(rpi_ring_open(self->pool, 0, &self->ring), 0);
 }
 
 static void split_close(splitting *self)
 {
-    rpi_lines_fini(&self->lines, self->allocator);
+    rpi_lines_fini(&self->lines);
     rpi_ring_close(self->pool, &self->ring);
     rpi_ring_pool_close(self->pool);
     free(self->found.text);
@@ -119,17 +120,14 @@ static void take_all(splitting *self, bool ended)
     rpi_line_span span;
     rpi_line_span again;
 
-    while ((found = rpi_lines_find(&self->lines, self->allocator, &self->rules, &self->ring, ended,
-                                   &span)) != RPI_LINE_NONE) {
+    while ((found = rpi_lines_find(&self->lines, &self->ring, ended, &span)) != RPI_LINE_NONE) {
         again = span;
         if (!self->asks_once) { // pull mode may ask twice before it takes: the answer stays
-            cr_assert_eq(rpi_lines_find(&self->lines, self->allocator, &self->rules, &self->ring,
-                                        ended, &again),
-                         found);
+            cr_assert_eq(rpi_lines_find(&self->lines, &self->ring, ended, &again), found);
             cr_assert_eq(again.text.size, span.text.size);
         }
         note_line(&self->found, again.text.data, again.text.size, mark_of(found));
-        rpi_lines_take(&self->lines, &self->rules, &self->ring, found, &again);
+        rpi_lines_take(&self->lines, &self->ring, found, &again);
     }
 }
 
