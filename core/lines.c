@@ -4,10 +4,20 @@
 
 #include <string.h>
 
-void rpi_lines_fini(rpi_lines *lines, const rp_allocator *allocator)
+void rpi_lines_init(rpi_lines *lines, const rp_allocator *allocator, const rpi_line_rules *rules)
 {
-    rpi_free(allocator, lines->memory, lines->capacity);
-    *lines = (rpi_lines){0};
+    *lines = (rpi_lines){.allocator = allocator, .rules = rules};
+}
+
+void rpi_lines_fini(rpi_lines *lines)
+{
+    rpi_free(lines->allocator, lines->memory, lines->capacity);
+}
+
+void rpi_lines_clear(rpi_lines *lines)
+{
+    rpi_lines_fini(lines);
+    rpi_lines_init(lines, lines->allocator, lines->rules);
 }
 
 /* The first line end in data[from .. size), or size. */
@@ -53,12 +63,10 @@ static size_t strip_return(const rpi_line_rules *rules, const char *data, size_t
 }
 
 /* Finds in bytes that are all in the ring. */
-static rpi_line_found find_in_ring(rpi_lines *lines,
-                                   const rpi_line_rules *rules,
-                                   const rpi_ring *ring,
-                                   bool ended,
-                                   rpi_line_span *ret_span)
+static rpi_line_found
+find_in_ring(rpi_lines *lines, const rpi_ring *ring, bool ended, rpi_line_span *ret_span)
 {
+    const rpi_line_rules *rules = lines->rules;
     const char *data = rpi_ring_peek(ring);
     size_t size = ring->count;
     size_t place = find_end(data, lines->scanned, size, rules->end);
@@ -88,7 +96,7 @@ static rpi_line_found find_in_ring(rpi_lines *lines,
 }
 
 /* Makes the splitter's memory hold `needed` bytes. */
-static bool ensure(rpi_lines *lines, const rp_allocator *allocator, size_t needed)
+static bool ensure(rpi_lines *lines, size_t needed)
 {
     size_t wanted = lines->capacity == 0 ? 2 * needed : lines->capacity;
     char *memory;
@@ -99,7 +107,7 @@ static bool ensure(rpi_lines *lines, const rp_allocator *allocator, size_t neede
     while (wanted < needed) {
         wanted *= 2;
     }
-    memory = rpi_resize(allocator, lines->memory, lines->capacity, wanted);
+    memory = rpi_resize(lines->allocator, lines->memory, lines->capacity, wanted);
     if (memory == NULL) {
         return false;
     }
@@ -109,9 +117,9 @@ static bool ensure(rpi_lines *lines, const rp_allocator *allocator, size_t neede
 }
 
 /* Moves the ring's first `size` bytes behind those in memory. */
-static bool move_in(rpi_lines *lines, const rp_allocator *allocator, rpi_ring *ring, size_t size)
+static bool move_in(rpi_lines *lines, rpi_ring *ring, size_t size)
 {
-    if (!ensure(lines, allocator, lines->count + size)) {
+    if (!ensure(lines, lines->count + size)) {
         return false;
     }
     memcpy(lines->memory + lines->count, rpi_ring_peek(ring), size);
@@ -123,9 +131,9 @@ static bool move_in(rpi_lines *lines, const rp_allocator *allocator, rpi_ring *r
 
 /* All that is in memory, as a piece: of a line that is too long, or that there is no memory to put
  * together. */
-static rpi_line_found
-piece_of_memory(const rpi_lines *lines, const rpi_line_rules *rules, rpi_line_span *ret_span)
+static rpi_line_found piece_of_memory(const rpi_lines *lines, rpi_line_span *ret_span)
 {
+    const rpi_line_rules *rules = lines->rules;
     size_t size = lines->count < rules->line_max ? lines->count : rules->line_max;
 
     *ret_span = (rpi_line_span){{lines->memory, size}, 0};
@@ -134,13 +142,10 @@ piece_of_memory(const rpi_lines *lines, const rpi_line_rules *rules, rpi_line_sp
 
 /* Finds a line that began in the splitter's memory; its rest is brought there, so that the text is
  * in one piece. */
-static rpi_line_found find_in_memory(rpi_lines *lines,
-                                     const rp_allocator *allocator,
-                                     const rpi_line_rules *rules,
-                                     rpi_ring *ring,
-                                     bool ended,
-                                     rpi_line_span *ret_span)
+static rpi_line_found
+find_in_memory(rpi_lines *lines, rpi_ring *ring, bool ended, rpi_line_span *ret_span)
 {
+    const rpi_line_rules *rules = lines->rules;
     const char *data = rpi_ring_peek(ring);
     size_t size = ring->count;
     size_t place = size == 0 ? 0 : find_end(data, lines->scanned, size, rules->end);
@@ -150,24 +155,24 @@ static rpi_line_found find_in_memory(rpi_lines *lines,
 
     if (place < size &&
         total <= rules->line_max + 1) { /* an end, and the text may be short enough */
-        if (!move_in(lines, allocator, ring, place)) {
-            return piece_of_memory(lines, rules, ret_span);
+        if (!move_in(lines, ring, place)) {
+            return piece_of_memory(lines, ret_span);
         }
         text = strip_return(rules, lines->memory, lines->count);
         if (text <= rules->line_max) {
             *ret_span = (rpi_line_span){{lines->memory, text}, 1};
             return RPI_LINE_WHOLE;
         }
-        return piece_of_memory(lines, rules, ret_span);
+        return piece_of_memory(lines, ret_span);
     }
     if (!ended &&
         !is_too_long(rules, total, size > 0 ? data[size - 1] : lines->memory[total - 1])) {
         lines->scanned = (uint32_t)size;
         return RPI_LINE_NONE;
     }
-    if (!move_in(lines, allocator, ring, place < room ? place : room) || ring->count > 0 ||
+    if (!move_in(lines, ring, place < room ? place : room) || ring->count > 0 ||
         lines->count > rules->line_max) {
-        return piece_of_memory(lines, rules, ret_span);
+        return piece_of_memory(lines, ret_span);
     }
     *ret_span = (rpi_line_span){{lines->memory, lines->count}, 0};
     return ended ? RPI_LINE_UNENDED : RPI_LINE_PARTIAL;
@@ -175,28 +180,19 @@ static rpi_line_found find_in_memory(rpi_lines *lines,
 
 /* No line ends in a full ring: its bytes go into memory, or, where there is none, out as a piece.
  */
-static rpi_line_found make_room(rpi_lines *lines,
-                                const rp_allocator *allocator,
-                                const rpi_line_rules *rules,
-                                rpi_ring *ring,
-                                rpi_line_span *ret_span)
+static rpi_line_found make_room(rpi_lines *lines, rpi_ring *ring, rpi_line_span *ret_span)
 {
-    if (move_in(lines, allocator, ring, ring->count)) {
+    if (move_in(lines, ring, ring->count)) {
         return RPI_LINE_NONE;
     }
     if (lines->count > 0) {
-        return piece_of_memory(lines, rules, ret_span);
+        return piece_of_memory(lines, ret_span);
     }
     *ret_span = (rpi_line_span){{rpi_ring_peek(ring), ring->count}, ring->count};
     return RPI_LINE_PARTIAL;
 }
 
-rpi_line_found rpi_lines_find(rpi_lines *lines,
-                              const rp_allocator *allocator,
-                              const rpi_line_rules *rules,
-                              rpi_ring *ring,
-                              bool ended,
-                              rpi_line_span *ret_span)
+rpi_line_found rpi_lines_find(rpi_lines *lines, rpi_ring *ring, bool ended, rpi_line_span *ret_span)
 {
     rpi_line_found found;
 
@@ -205,22 +201,22 @@ rpi_line_found rpi_lines_find(rpi_lines *lines,
     }
     skip_feed(lines, ring);
     if (lines->count > 0) {
-        found = find_in_memory(lines, allocator, rules, ring, ended, ret_span);
+        found = find_in_memory(lines, ring, ended, ret_span);
     } else {
-        found = find_in_ring(lines, rules, ring, ended, ret_span);
+        found = find_in_ring(lines, ring, ended, ret_span);
     }
     if (found == RPI_LINE_NONE && rpi_ring_is_open(ring) && rpi_ring_free(ring) == 0) {
-        return make_room(lines, allocator, rules, ring, ret_span);
+        return make_room(lines, ring, ret_span);
     }
     return found;
 }
 
 void rpi_lines_take(rpi_lines *lines,
-                    const rpi_line_rules *rules,
                     rpi_ring *ring,
                     rpi_line_found found,
                     const rpi_line_span *span)
 {
+    const rpi_line_rules *rules = lines->rules;
     if (lines->count > 0) {
         size_t left = found == RPI_LINE_PARTIAL ? lines->count - span->text.size : 0;
 

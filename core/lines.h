@@ -16,7 +16,14 @@
 #include "base/ring.h"
 #include "rp/process.h"
 
+typedef struct rpi_line_rules {
+    size_t line_max; /* bytes, not 0 */
+    rp_line_end end;
+} rpi_line_rules;
+
 typedef struct rpi_lines {
+    const rp_allocator *allocator; /* borrowed, as are the rules */
+    const rpi_line_rules *rules;
     char *memory; /* the beginning of a line that outgrew the ring */
     size_t count;
     size_t capacity;
@@ -24,11 +31,6 @@ typedef struct rpi_lines {
     bool skip_feed; /* RP_LINE_CR_OR_LF: the line ended with "\r", a "\n" that follows belongs to it
                      */
 } rpi_lines;
-
-typedef struct rpi_line_rules {
-    size_t line_max; /* bytes, not 0 */
-    rp_line_end end;
-} rpi_line_rules;
 
 typedef enum rpi_line_found {
     RPI_LINE_NONE = 0, /* more bytes are needed */
@@ -44,22 +46,21 @@ typedef struct rpi_line_span {
     uint32_t ring_bytes; /* to consume from the ring, line end included */
 } rpi_line_span;
 
-void rpi_lines_fini(rpi_lines *lines, const rp_allocator *allocator);
+void rpi_lines_init(rpi_lines *lines, const rp_allocator *allocator, const rpi_line_rules *rules);
+void rpi_lines_fini(rpi_lines *lines);
+
+/** Forgets a begun line. */
+void rpi_lines_clear(rpi_lines *lines);
 
 /** Looks for the next line in the unread bytes of `ring`. `ended`: nothing will follow them.
  * Finding takes no byte of the text away; it may move the beginning of a line that fills the ring
  * into the splitter's own memory, so that the ring has room again. Where there is no memory for
  * that, the line comes in shorter pieces: nothing is lost. */
-rpi_line_found rpi_lines_find(rpi_lines *lines,
-                              const rp_allocator *allocator,
-                              const rpi_line_rules *rules,
-                              rpi_ring *ring,
-                              bool ended,
-                              rpi_line_span *ret_span);
+rpi_line_found
+rpi_lines_find(rpi_lines *lines, rpi_ring *ring, bool ended, rpi_line_span *ret_span);
 
 /** Lets the found line go: consumes it from the ring and the splitter's memory. */
 void rpi_lines_take(rpi_lines *lines,
-                    const rpi_line_rules *rules,
                     rpi_ring *ring,
                     rpi_line_found found,
                     const rpi_line_span *span);

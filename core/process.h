@@ -1,10 +1,11 @@
 /* The process: one child's whole life, from rp_spawn to the last free. This header is the inside
  * that the files of core/ share:
  *
- *     process.c    states, exit, done, close          stream.c   reading and delivering
- *     admission.c  the queue in front of the spawner   writer.c   stdin
- *     stop.c       signals, the ladder, timeouts       tree_linux.c  what is left of a group
- *     pull.c       iteration that runs the loop        reap_linux.c  how it ended
+ *     process_make.c  rp_spawn, the free                  stream.c      reading, delivering
+ *     process.c       states, exit, done, close           writer.c      stdin
+ *     admission.c     the queue in front of the spawner   reap_linux.c  how it ended
+ *     stop.c          signals, the ladder, time-outs      tree_linux.c  what is left of a group
+ *     pull.c          iteration that runs the loop        chunks.c      the order of a capture
  *
  * States walk one way: QUEUED -> LAUNCHING -> RUNNING -> EXITED -> DONE (a failed launch goes to
  * DONE from either of the first two). `closed` is the caller's doing and orthogonal: a closed
@@ -145,7 +146,18 @@ static inline rp_stream rpi_stream_name(const rpi_stream *stream)
     return stream->index == 0 ? RP_STDOUT : RP_STDERR;
 }
 
+/* ---- process_make.c ---- */
+
+/** Frees a process that is DONE or never began, with no operation pending. */
+void rpi_process_free(rp_process *process);
+
+/** Closes the pidfd, on which no operation is pending. */
+void rpi_process_close_pidfd(rp_process *process);
+
 /* ---- process.c ---- */
+
+/** Its task: goes on where something was put off, and frees what is closed and over. */
+void rpi_process_task(rpi_task *task);
 
 /** Looks whether the process can go on: reports ends of streams, then the end. Called out of the
  * loop whenever something ended. */

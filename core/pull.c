@@ -109,8 +109,7 @@ static void let_go(rp_process *process)
     }
     pull->held = NULL;
     if (pull->held_found != RPI_LINE_NONE || rpi_lines_held(stream->lines) > 0) {
-        rpi_lines_take(stream->lines, &process->settings->lines, &stream->ring, pull->held_found,
-                       &pull->held_span);
+        rpi_lines_take(stream->lines, &stream->ring, pull->held_found, &pull->held_span);
     } else {
         rpi_ring_consume(&stream->ring, pull->held_span.ring_bytes);
         stream->lines->scanned = 0;
@@ -128,7 +127,7 @@ static void drop(rp_process *process)
         if (stream->state == RPI_STREAM_NONE) {
             continue;
         }
-        rpi_lines_fini(stream->lines, &process->loop->allocator);
+        rpi_lines_clear(stream->lines);
         if (rpi_ring_is_open(&stream->ring)) {
             rpi_ring_consume(&stream->ring, stream->ring.count);
         }
@@ -174,9 +173,8 @@ static void find_line(rpi_stream *stream, candidate *ret_candidate)
     if (stream->state == RPI_STREAM_NONE || stream->paused) {
         return;
     }
-    ret_candidate->found =
-        rpi_lines_find(stream->lines, &process->loop->allocator, &process->settings->lines,
-                       &stream->ring, stream->state >= RPI_STREAM_ENDED, &ret_candidate->span);
+    ret_candidate->found = rpi_lines_find(stream->lines, &stream->ring,
+                                          stream->state >= RPI_STREAM_ENDED, &ret_candidate->span);
     if (ret_candidate->found == RPI_LINE_NONE) {
         rpi_stream_arm(stream); /* a begun line may just have made room */
         return;

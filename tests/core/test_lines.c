@@ -91,7 +91,6 @@ typedef struct splitting {
     rpi_ring ring;
     rpi_lines lines;
     rpi_line_rules rules;
-    const rp_allocator *allocator;
     bool asks_once;
     notes found;
 } splitting;
@@ -99,9 +98,8 @@ typedef struct splitting {
 static void split_open(splitting *self, size_t line_max, rp_line_end end)
 {
     memset(self, 0, sizeof *self);
-    self->allocator = rpi_alloc_default();
     self->rules = (rpi_line_rules){.line_max = line_max, .end = end};
-    rpi_lines_init(&self->lines, self->allocator, &self->rules);
+    rpi_lines_init(&self->lines, rpi_alloc_default(), &self->rules);
     cr_assert_eq(rpi_ring_pool_open(rpi_alloc_default(), RING_SIZE, &self->pool), 0);
     cr_assert_eq(rpi_ring_open(self->pool, 0, &self->ring), 0);
 }
@@ -317,7 +315,7 @@ Test(lines, lose_no_byte_where_there_is_no_memory, .timeout = 120)
 
         rpi_fault_memory_init(&memory, n);
         split_open(&self, 1 << 20, RP_LINE_LF);
-        self.allocator = &memory.allocator;
+        self.lines.allocator = &memory.allocator;
         self.asks_once = true; // the second time there may be memory, and so another answer
         for (size_t at = 0; at < sizeof text;) {
             size_t piece = sizeof text - at;

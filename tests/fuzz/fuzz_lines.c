@@ -74,18 +74,15 @@ static void compare(expected *lines, rpi_line_found found, rp_view text)
 
 static void take_all(rpi_lines *splitter, rpi_ring *ring, bool ended, expected *lines)
 {
-    const rpi_line_rules rules = {.line_max = lines->line_max, .end = lines->end};
-
     for (;;) {
         rpi_line_span span = {0};
-        rpi_line_found found =
-            rpi_lines_find(splitter, rpi_alloc_default(), &rules, ring, ended, &span);
+        rpi_line_found found = rpi_lines_find(splitter, ring, ended, &span);
 
         if (found == RPI_LINE_NONE) {
             return;
         }
         compare(lines, found, span.text);
-        rpi_lines_take(splitter, &rules, ring, found, &span);
+        rpi_lines_take(splitter, ring, found, &span);
     }
 }
 
@@ -95,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          20000};
     rpi_ring_pool *pool = NULL;
     rpi_ring ring = {0};
-    rpi_lines splitter = {0};
+    rpi_lines splitter;
 
     if (size < HEAD_SIZE) {
         return 0;
@@ -104,9 +101,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                       .size = size - HEAD_SIZE,
                       .line_max = line_maxima[data[0] % 8],
                       .end = (rp_line_end)(data[1] % 3)};
+    const rpi_line_rules rules = {.line_max = lines.line_max, .end = lines.end};
     size_t put = 0;
     uint32_t random = (uint32_t)data[2] + 256 * (uint32_t)data[3]; /* the cuts follow from it */
 
+    rpi_lines_init(&splitter, rpi_alloc_default(), &rules);
     RP_ASSERT(rpi_ring_pool_open(rpi_alloc_default(), RING_SIZE, &pool) == 0);
     RP_ASSERT(rpi_ring_open(pool, 0, &ring) == 0);
     while (put < lines.size) {
@@ -127,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     RP_ASSERT(lines.at == lines.size && lines.told == 0);
     RP_ASSERT(ring.count == 0 && rpi_lines_held(&splitter) == 0);
 
-    rpi_lines_fini(&splitter, rpi_alloc_default());
+    rpi_lines_fini(&splitter);
     rpi_ring_close(pool, &ring);
     rpi_ring_pool_close(pool);
     return 0;
