@@ -491,12 +491,12 @@ void rp_process_close(rp_process *process)
 
 void rpi_process_free_forked(rp_process *process)
 {
-    if (process->state == RPI_PROCESS_QUEUED) {
+    if (process->state == RPI_PROCESS_QUEUED || process->pidfd >= 0) { /* or recalled */
         rpi_launch_free(process->launch);
     }
     process->launch = NULL; /* with the spawner, which frees what it can find */
     if (process->tree != NULL) {
-        rpi_free(&process->loop->allocator, process->tree, rpi_tree_size());
+        rpi_tree_free_forked(process->tree);
         process->tree = NULL;
     }
     for (int i = 0; i < 2; i++) {

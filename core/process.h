@@ -272,7 +272,8 @@ bool rpi_tree_is_empty(rpi_tree *tree);
 uint32_t rpi_tree_count(const rpi_tree *tree);
 /** Sends to every member there is now. */
 void rpi_tree_signal(rpi_tree *tree, int signal);
-size_t rpi_tree_size(void);
+/** In a forked child: frees, and leaves its operations to the parent. */
+void rpi_tree_free_forked(rpi_tree *tree);
 /** Frees; false while operations are pending: they are cancelled and their ends call
  * rpi_process_advance_later. */
 bool rpi_tree_close(rpi_tree *tree);

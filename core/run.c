@@ -106,7 +106,9 @@ int rp_run_on(rp_loop *loop, const rp_command *command, rp_result *ret_result)
     if (full.capture_max == 0) {
         full.capture_max = RP_UNLIMITED;
     }
-    full.on_close = RP_ON_CLOSE_KILL; /* it is closed running only on an error */
+    if (full.on_close == RP_ON_CLOSE_DETACH) {
+        full.on_close = RP_ON_CLOSE_KILL; /* it is closed running only on an error */
+    }
     r = rp_spawn(loop, &full, &handlers, &done, &process);
     r = r < 0 ? r : wait_until_done(process, &done);
     if (r < 0) {

@@ -250,9 +250,16 @@ void rpi_tree_signal(rpi_tree *tree, int signal)
     }
 }
 
-size_t rpi_tree_size(void)
+void rpi_tree_free_forked(rpi_tree *tree)
 {
-    return sizeof(rpi_tree);
+    rp_loop *loop = tree->process->loop;
+
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        if (tree->members[i].pidfd >= 0) {
+            let_go(&tree->members[i]);
+        }
+    }
+    rpi_free(&loop->allocator, tree, sizeof *tree);
 }
 
 bool rpi_tree_close(rpi_tree *tree)
