@@ -34,8 +34,8 @@ typedef struct rpi_backend_api {
     void (*cancel)(rpi_backend *backend, rpi_op *op);
 
     /** Before a descriptor is closed: drops a registration that would outlive it (a forked host
-     * keeps the description open). In a forked child (reactor->forked) only a duplicate is closed.
-     */
+     * keeps the description open). In a forked child, where that is the parent's, only a duplicate
+     * is closed. */
     void (*forget)(rpi_backend *backend, rpi_io *io);
 
     /** Hands everything submitted to the system without waiting, before another loop sleeps for us.

@@ -61,8 +61,6 @@ void rpi_io_init(rpi_io *io, intptr_t handle)
 
 void rpi_io_forget(rpi_reactor *reactor, rpi_io *io)
 {
-    if (!rpi_reactor_is_forked(reactor)) { // there the registration is the parent's
-        reactor->backend->api->forget(reactor->backend, io);
-    }
+    reactor->backend->api->forget(reactor->backend, io);
     rpi_io_init(io, io->handle);
 }

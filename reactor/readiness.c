@@ -29,11 +29,12 @@ static int32_t perform(rpi_backend *backend, const rpi_op *op)
     int tries;
 
     for (tries = 0; n == -EINTR && tries < RETRY_MAX; tries++) {
-        backend->kernel_calls++;
         if (op->kind == RPI_OP_READ) {
+            backend->kernel_calls++;
             n = rpi_os.read(fd, op->data, length_of(op));
             n = n < 0 ? -errno : n;
         } else {
+            backend->kernel_calls += RPI_WRITE_QUIET_CALLS;
             n = rpi_write_quiet(fd, op->data, length_of(op));
         }
     }

@@ -107,11 +107,12 @@ static void forget_io(rpi_backend *backend, rpi_io *io)
     rpi_epoll *self = epoll_of(backend);
     struct epoll_event unused = {0}; // kernels before 2.6.9 wanted one
 
-    RP_ASSERT(io->reader == NULL && io->writer == NULL);
-    // A forked child shares the epoll with its parent, whose registration this is.
-    if ((io->backend_flags & RPI_IO_REGISTERED) != 0 && !backend->reactor->forked) {
-        (void)control(self, EPOLL_CTL_DEL, registered_fd(io),
-                      &unused); // closed before its time: it is gone
+    // A forked child shares the epoll with its parent: these are the parent's.
+    if (!rpi_reactor_is_forked(backend->reactor)) {
+        RP_ASSERT(io->reader == NULL && io->writer == NULL);
+        if ((io->backend_flags & RPI_IO_REGISTERED) != 0) {
+            (void)control(self, EPOLL_CTL_DEL, registered_fd(io), &unused); // or it is gone: closed
+        }
     }
     if (io->backend_handle >= 0) {
         self->base.kernel_calls++;

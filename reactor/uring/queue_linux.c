@@ -27,7 +27,7 @@ static const struct sizes {
 
 #define SETUP_FLAGS                                                                                \
     (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED |           \
-     IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE)
+     IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE)
 
 #define FEATURES_NEEDED (IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG)
 
@@ -219,4 +219,11 @@ struct io_uring_sqe *rpi_queue_next(rpi_queue *queue, int *ret_error)
 bool rpi_queue_has_completion(const rpi_queue *queue)
 {
     return *queue->ring.cq.khead != io_uring_smp_load_acquire(queue->ring.cq.ktail);
+}
+
+bool rpi_queue_has_more(const rpi_queue *queue)
+{
+    unsigned flags = io_uring_smp_load_acquire(queue->ring.sq.kflags);
+
+    return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }

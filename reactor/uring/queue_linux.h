@@ -12,6 +12,12 @@
 #ifndef IORING_SETUP_SUBMIT_ALL
 #define IORING_SETUP_SUBMIT_ALL (1U << 7)
 #endif
+#ifndef IORING_SETUP_TASKRUN_FLAG
+#define IORING_SETUP_TASKRUN_FLAG (1U << 9)
+#endif
+#ifndef IORING_SQ_TASKRUN
+#define IORING_SQ_TASKRUN (1U << 2)
+#endif
 #ifndef IORING_SETUP_SINGLE_ISSUER
 #define IORING_SETUP_SINGLE_ISSUER (1U << 12)
 #endif
@@ -55,5 +61,8 @@ int rpi_queue_enter(rpi_queue *queue, unsigned wait_count, uint64_t timeout_ns);
 
 /** Whether a completion can be read without entering the kernel. */
 bool rpi_queue_has_completion(const rpi_queue *queue);
+
+/** Whether the kernel keeps completions, or work that makes some, for the next enter. */
+bool rpi_queue_has_more(const rpi_queue *queue);
 
 #endif

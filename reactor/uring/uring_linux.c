@@ -36,8 +36,8 @@
 #include "reactor/uring/queue_linux.h"
 #include "reactor/write.h"
 
-/* The kernel collects so many completions in an enter that waits for one; more need another. */
-#define COLLECTED_MAX 20
+/* So many enters collect 20 completions each before one collects all. */
+#define ROUNDS_SMALL 16
 
 /* Linux 6.18: no SIGPIPE for this write; the number is older headers' lack. */
 #define WRITE_NO_SIGNAL 0x100
@@ -158,7 +158,7 @@ static int write_without_ring(rpi_uring *self, rpi_op *op)
 {
     ssize_t n;
 
-    self->base.kernel_calls++;
+    self->base.kernel_calls += RPI_WRITE_QUIET_CALLS;
     n = rpi_write_quiet((int)op->io->handle, op->data, length_of(op));
     if (n == -EAGAIN || n == -EINTR) {
         return queue_waiting(self, op);
@@ -420,6 +420,24 @@ static int prepare(rpi_uring *self)
     return 0;
 }
 
+/* What one enter did not collect: it takes 20 pieces of work (measured on 6.18), and the ring says
+ * whether there are more. To ask for all at once takes a timeout of zero, a timer whose cost (21 us
+ * in a virtual machine) is that of many enters (0.3 us each): it is worth it in a storm only. */
+static void collect_rest(rpi_uring *self)
+{
+    unsigned rounds = 0;
+
+    while (rpi_queue_has_more(&self->queue)) {
+        unsigned asked = rounds++ < ROUNDS_SMALL ? 0 : self->queue.ring.cq.ring_entries;
+        int r = rpi_queue_enter(&self->queue, asked, 0);
+
+        (void)reap(self);
+        if (r < 0 && r != -ETIME) {
+            break; // it comes again in the next turn
+        }
+    }
+}
+
 /* The number handed over hides why a wait ended (timeout or signal): the clock tells. */
 static int why_nothing(uint64_t begin_ns, uint64_t timeout_ns)
 {
@@ -429,7 +447,7 @@ static int why_nothing(uint64_t begin_ns, uint64_t timeout_ns)
     return -EINTR;
 }
 
-static int sleep_in_kernel(rpi_uring *self, uint64_t timeout_ns, unsigned *ret_count)
+static int sleep_in_kernel(rpi_uring *self, uint64_t timeout_ns)
 {
     uint64_t begin_ns = 0;
     unsigned waiting = rpi_queue_waiting(&self->queue);
@@ -439,8 +457,8 @@ static int sleep_in_kernel(rpi_uring *self, uint64_t timeout_ns, unsigned *ret_c
         begin_ns = rpi_clock_now_ns();
     }
     r = rpi_queue_enter(&self->queue, 1, timeout_ns);
-    *ret_count = reap(self);
-    if (*ret_count > 0) {
+    if (reap(self) > 0) {
+        collect_rest(self);
         return 0;
     }
     if (r == -ETIME || r == -EBUSY || r == -EAGAIN || (r >= 0 && (unsigned)r < waiting)) {
@@ -449,24 +467,14 @@ static int sleep_in_kernel(rpi_uring *self, uint64_t timeout_ns, unsigned *ret_c
     return r >= 0 ? why_nothing(begin_ns, timeout_ns) : translate(r);
 }
 
-/* What one enter did not collect. */
-static void collect_rest(rpi_uring *self, unsigned count)
-{
-    unsigned asked = COLLECTED_MAX;
-
-    while (count >= asked) {
-        asked = self->queue.ring.cq.ring_entries;
-        (void)rpi_queue_enter(&self->queue, asked, 0); // ETIME, as a rule; an error comes again
-        count = reap(self);
-    }
-}
-
-/* Hands over and takes what is there. */
+/* Hands over and takes what is there. It enters the kernel in any case, which is how a loop that is
+ * run by another thread is found out. */
 static int collect(rpi_uring *self)
 {
     int r = rpi_queue_enter(&self->queue, 0, 0);
 
-    collect_rest(self, reap(self));
+    (void)reap(self);
+    collect_rest(self);
     return r == -EBUSY || r == -EAGAIN || r >= 0 ? 0 : translate(r);
 }
 
@@ -499,7 +507,6 @@ static int wait_outside(rpi_uring *self, rpi_backend *outer, uint64_t timeout_ns
 static int wait_events(rpi_backend *backend, uint64_t timeout_ns)
 {
     rpi_uring *self = uring_of(backend);
-    unsigned count = 0;
     int r = prepare(self);
 
     if (r < 0) {
@@ -511,9 +518,7 @@ static int wait_events(rpi_backend *backend, uint64_t timeout_ns)
     if (timeout_ns == 0 || reap(self) > 0 || !self->wake_armed) {
         return collect(self);
     }
-    r = sleep_in_kernel(self, timeout_ns, &count);
-    collect_rest(self, count);
-    return r;
+    return sleep_in_kernel(self, timeout_ns);
 }
 
 static int flush_entries(rpi_backend *backend)
@@ -528,7 +533,7 @@ static int flush_entries(rpi_backend *backend)
     if (r < 0) {
         return r;
     }
-    return rpi_queue_has_completion(&self->queue) ? 1 : 0;
+    return rpi_queue_has_completion(&self->queue) || rpi_queue_has_more(&self->queue) ? 1 : 0;
 }
 
 static void wake_up(rpi_backend *backend)

@@ -190,6 +190,35 @@ Test(kernel, carries_bytes_without_the_ring_too)
     close(ends[1]);
     rpi_reactor_fini(&reactor);
 }
+Test(kernel, ends_a_write_that_is_cancelled_between_its_poll_and_itself)
+{
+    rpi_reactor reactor;
+    rpi_op op;
+    rpi_io io;
+    static char bytes[65536];
+    int ends[2];
+
+    system_open(&reactor);
+    if (RIG_BACKEND == RP_BACKEND_URING) {
+        rpi_uring_write_without_ring(reactor.backend);
+    }
+    pipe_open(ends);
+    while (write(ends[1], bytes, sizeof bytes) > 0) {
+    }
+    write_start(&op, &reactor, &io, ends[1]);
+    cr_assert_eq(rpi_reactor_turn(&reactor, RP_MILLISECOND), 0);
+    while (read(ends[0], bytes, sizeof bytes) > 0) { // there is room: the poll has ended
+    }
+    while (write(ends[1], bytes, sizeof bytes) > 0) { // there is none: the write would wait
+    }
+    rpi_op_cancel(&reactor, &op);
+    TURN_UNTIL(&reactor, rpi_op_is_idle(&op));
+    cr_assert_eq(op.result, RP_ECANCELED);
+    rpi_io_forget(&reactor, &io);
+    close(ends[0]);
+    close(ends[1]);
+    rpi_reactor_fini(&reactor);
+}
 #endif
 
 /* ---- kinds of descriptors ---- */
