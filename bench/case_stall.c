@@ -225,6 +225,7 @@ static void stall_ours(rpi_stall *stall)
     int r;
 
     options.backend = stall->backend;
+    options.spawn_threads = stall->threads;
     o.command.argv = stall->argv;
     r = rp_loop_open(&options, &o.loop);
     if (r < 0) {
@@ -305,6 +306,7 @@ run_stall(const rpi_job *job, rpi_sample *sample, size_t at_once, void (*subject
                        .at_once = at_once,
                        .spins = job->group == 1,
                        .backend = job->subject->backend,
+                       .threads = job->options->threads,
                        .bare_threads = job->options->bare_threads,
                        .sample = sample};
 

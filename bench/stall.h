@@ -13,7 +13,7 @@ typedef struct rpi_stall {
     size_t total, at_once;
     bool spins; /* turns are counted, else a timerfd's ticks */
     rp_backend backend;
-    unsigned bare_threads;
+    unsigned threads, bare_threads; /* of the library (0 = it chooses), of the floor */
     rpi_sample *sample;
     int timer_fd; /* ticks every RPI_STALL_TICK_US from rpi_stall_begin on */
     uint64_t begin_ns, last_ns, tick_count;

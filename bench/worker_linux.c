@@ -73,7 +73,8 @@ static void become_worker(const arguments *a, int result_fd)
     if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(result_fd, WORKER_FD) < 0) {
         _exit(126);
     }
-    (void)setpgid(0, 0); /* refused only where it is one already */
+    (void)setpgid(0, 0);                    /* refused only where it is one already */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a harness that is killed leaves no worker behind */
     for (int fd = WORKER_FD + 1; fd < 64; fd++) {
         (void)close(fd); /* most are not open */
     }
