@@ -146,7 +146,7 @@ static bool is_worth_running(const rpi_run *run, point_place place, size_t subje
 {
     const rpi_sample *first = rpi_run_sample(run, place.group, place.size, subject, 0);
 
-    return round == 0 || first->outcome == RPI_MEASURED;
+    return round == 0 || first->outcome != RPI_SKIPPED;
 }
 
 static int run_point(rpi_run *run, const rpi_options *options, point_place place, unsigned round)
