@@ -92,7 +92,7 @@ static uint64_t unique_id(int pidfd)
 
 static int identify(int64_t pid, int pidfd, rp_identity *ret_identity)
 {
-    uint64_t ticks;
+    uint64_t ticks = 0;
     int r = read_start_ticks(pid, &ticks);
 
     if (r < 0) {

@@ -32,9 +32,9 @@ void rpi_spawn_site_close_forked(rpi_spawn_site *site);
 
 rpi_spawn_method rpi_spawn_site_method(const rpi_spawn_site *site);
 
-/** Carries `launch` out and writes what came of it, from launched_ns to started_ns. Returns when
- * the program runs or the launch has failed; no child is left then. */
-void rpi_spawn_carry_out(rpi_spawn_site *site, uint32_t lane, rpi_launch *launch);
+/** Carries `launch` out on lane `number` and writes what came of it, from launched_ns to
+ * started_ns. Returns when the program runs or the launch has failed; no child is left then. */
+void rpi_spawn_carry_out(rpi_spawn_site *site, uint32_t number, rpi_launch *launch);
 
 /** Starts a thread that no signal of the host reaches. 0 or -errno. */
 int rpi_spawn_thread_start(void *(*run)(void *), void *argument, pthread_t *ret_thread);

@@ -153,7 +153,7 @@ void rpi_make_by_fork(rpi_maker *maker, rpi_child_plan *plan, rpi_made *ret_made
 void rpi_reap_failed(int64_t pid, int pidfd);
 
 /** The child's part; the argument is its plan. Returns the exit code of a failure. */
-int rpi_child_main(void *plan);
+int rpi_child_main(void *argument);
 
 /* ---- what the system lets us do ---- */
 
