@@ -203,16 +203,15 @@ def check_includes(path, text, files):
             yield line_of(code, match.start()), "include", problem
 
 
-def listed_names(text):
-    """The source files that a CMake list names; a ${name} of a foreach stands for each of its words."""
-    words = {}
-    for match in re.finditer(r"foreach\((\w+)\s+([^)]*)\)", text):
-        words.setdefault(match.group(1), []).extend(match.group(2).split())
+def is_listed(name, text):
+    """Whether a CMake list names a source file; a ${variable} in a name stands for any word of the list."""
+    words = set(re.findall(r"[\w-]+", text))
     for token in re.findall(r"[\w./${}-]+\.c\b", text):
-        name = token.rsplit("/", 1)[-1]
-        variable = re.search(r"\$\{(\w+)\}", name)
-        for word in words.get(variable.group(1), []) if variable else [""]:
-            yield name.replace(variable.group(0), word) if variable else name
+        pattern = re.sub(r"\\\$\\\{\w+\\\}", r"([\\w-]+)", re.escape(token.rsplit("/", 1)[-1]))
+        match = re.fullmatch(pattern, name)
+        if match and all(word in words for word in match.groups()):
+            return True
+    return False
 
 
 def check_listed(path, files):
@@ -221,7 +220,7 @@ def check_listed(path, files):
     folder = path.rsplit("/", 1)[0]
     while folder:
         lists = [f for f in files if re.fullmatch(re.escape(folder) + r"/(CMakeLists\.txt|\w+\.cmake)", f)]
-        if any(name in listed_names(files[f]) for f in lists):
+        if any(is_listed(name, files[f]) for f in lists):
             return
         folder = folder.rsplit("/", 1)[0] if "/" in folder else ""
     yield 1, "not-built", "named in no CMakeLists.txt above it"
@@ -317,7 +316,8 @@ def self_test():
     for room in list(ROOMS) + ["base"]:
         tree[room + "/CMakeLists.txt"] = "# The sources.\nbad.c good.c\n"
     failed = [f"a good file is found bad: {finding}" for finding in check_tree(tree)]
-    if list(listed_names("foreach(m a b)\n f(x/t_${m}.c)\n g(${D}/c.c)")) != ["t_a.c", "t_b.c", "c.c"]:
+    cmake = "foreach(m a b)\n f(x/t_${m}.c)\n g(${D}/c.c)"
+    if [name for name in ("t_a.c", "t_b.c", "t_d.c", "c.c", "d.c") if is_listed(name, cmake)] != ["t_a.c", "t_b.c", "c.c"]:
         failed.append("the names of a foreach are not found")
     for rule, path, text in bad:
         found = {finding[2] for finding in check_tree({**tree, path: text})}

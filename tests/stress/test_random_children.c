@@ -175,8 +175,8 @@ static void check_end(const struct child *child, const rp_exit *exit)
     if (child->end[0] == 's') {
         cr_assert(exit->kind == RP_SIGNALED && exit->code == -SIGKILL);
     } else {
-        cr_assert(exit->kind == RP_EXITED && exit->code == strtol(child->end + 1, NULL, 10), "code %d, not %s",
-                  exit->code, child->end);
+        cr_assert(exit->kind == RP_EXITED && exit->code == strtol(child->end + 1, NULL, 10),
+                  "code %d, not %s", exit->code, child->end);
     }
     cr_assert_eq(exit->reason, RP_STOP_NONE);
 }
