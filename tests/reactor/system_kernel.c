@@ -374,7 +374,7 @@ static void *write_words(void *user)
 }
 
 /* RP_TEST_LONG=1 in the environment: as many as the experiment that this rests on. */
-Test(kernel, loses_no_byte_to_cancels_that_race_with_a_writer)
+Test(kernel, loses_no_byte_to_cancels_that_race_with_a_writer, .timeout = 1800)
 {
     rpi_reactor reactor;
     test_input input;
