@@ -92,8 +92,10 @@ static void *worker_main(void *argument)
         lock(spawner);
         rings = rpi_list_is_empty(&spawner->finished); // else it rings already
         rpi_list_append(&spawner->finished, &launch->node);
-        if (rings) {
+        if (rings) { // without the lock: the loop that it wakes takes it first
+            unlock(spawner);
             rpi_async_send(&spawner->bell);
+            lock(spawner);
         }
     }
     unlock(spawner);
