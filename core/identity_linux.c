@@ -2,11 +2,8 @@
  * kernel's own id of it, which newer kernels give as the inode of a pidfd. Called by the public
  * functions only. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,45 +11,8 @@
 #include "base/os.h"
 #include "base/status.h"
 #include "core/loop.h"
+#include "core/proc_linux.h"
 #include "core/process.h"
-
-/* Kernels before 6.9 give all pidfds one inode, of the anonymous file system; no process's own id
- * is that small there or now. */
-enum {
-    STAT_SIZE = 1024,
-    FIELDS_TO_START = 20
-};
-
-/* Ticks since the boot at which `pid` was started: field 22 of /proc/PID/stat. */
-static int read_start_ticks(int64_t pid, uint64_t *ret_ticks)
-{
-    char path[48];
-    char text[STAT_SIZE];
-    char *rest;
-    ssize_t size;
-    int fd;
-
-    (void)snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
-    fd = rpi_os.open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0) {
-        return errno == ENOENT ? RP_ESRCH : -errno;
-    }
-    size = rpi_os.read(fd, text, sizeof text - 1);
-    (void)rpi_os.close(fd);
-    if (size <= 0) {
-        return RP_ESRCH;
-    }
-    text[size] = '\0';
-    rest = strrchr(text, ')'); /* the name before it may hold anything */
-    for (int field = 0; rest != NULL && field < FIELDS_TO_START; field++) {
-        rest = strchr(rest + 1, ' ');
-    }
-    if (rest == NULL) {
-        return RP_EIO;
-    }
-    *ret_ticks = strtoull(rest + 1, NULL, 10);
-    return 0;
-}
 
 static int64_t milliseconds(const struct timespec *time)
 {
@@ -73,16 +33,18 @@ static uint64_t wall_time_ms(uint64_t ticks)
     return (uint64_t)booted_ms + ticks * 1000 / per_second;
 }
 
+/* The inode of a pidfd, where pidfds have a file system of their own (Linux 6.9): before, all of
+ * them share one inode with everything that is anonymous, such as an eventfd. */
 static uint64_t unique_id(int pidfd)
 {
     struct stat pidfd_stat;
     struct stat other_stat;
-    int other = rpi_os.pidfd_open(getpid(), 0);
+    int other = rpi_os.eventfd(0, EFD_CLOEXEC);
     uint64_t unique = 0;
 
     if (other >= 0 && rpi_os.fstat(pidfd, &pidfd_stat) == 0 &&
-        rpi_os.fstat(other, &other_stat) == 0 && pidfd_stat.st_ino != other_stat.st_ino) {
-        unique = pidfd_stat.st_ino; /* one inode a process: it is an id */
+        rpi_os.fstat(other, &other_stat) == 0 && pidfd_stat.st_dev != other_stat.st_dev) {
+        unique = pidfd_stat.st_ino;
     }
     if (other >= 0) {
         (void)rpi_os.close(other);
@@ -92,14 +54,14 @@ static uint64_t unique_id(int pidfd)
 
 static int identify(int64_t pid, int pidfd, rp_identity *ret_identity)
 {
-    uint64_t ticks = 0;
-    int r = read_start_ticks(pid, &ticks);
+    rpi_proc_stat stat;
+    int r = rpi_proc_stat_read(pid, &stat);
 
     if (r < 0) {
         return r;
     }
     *ret_identity = (rp_identity){.pid = pid,
-                                  .start_time_ms = wall_time_ms(ticks),
+                                  .start_time_ms = wall_time_ms(stat.start_ticks),
                                   .unique = pidfd >= 0 ? unique_id(pidfd) : 0};
     return 0;
 }

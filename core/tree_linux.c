@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/os.h"
 #include "core/loop.h"
+#include "core/proc_linux.h"
 #include "core/process.h"
 
 /* Waited for at once; more are seen at the next look, when these have ended. */
@@ -35,50 +36,12 @@ struct rpi_tree {
     tree_member members[MEMBERS_MAX];
 };
 
-typedef struct stat_line {
-    char state;
-    int64_t group;
-} stat_line;
-
-/* Group and state of /proc/PID/stat: the fields behind the last ')' (a name may hold anything). */
-static bool read_stat(const char *pid, stat_line *ret_line)
+static bool is_member(int64_t pid, int64_t group)
 {
-    char path[64] = "/proc/";
-    char text[512];
-    char *rest;
-    ssize_t size;
-    int fd;
+    rpi_proc_stat stat;
 
-    if (strlen(pid) > 20) {
-        return false;
-    }
-    (void)strncat(path, pid, 20);
-    (void)strncat(path, "/stat", 6);
-    fd = rpi_os.open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0) {
-        return false; /* gone since the folder was read */
-    }
-    size = rpi_os.read(fd, text, sizeof text - 1);
-    (void)rpi_os.close(fd);
-    if (size <= 0) {
-        return false;
-    }
-    text[size] = '\0';
-    rest = strrchr(text, ')');
-    if (rest == NULL || strlen(rest) < 4) {
-        return false;
-    }
-    ret_line->state = rest[2];
-    (void)strtoll(rest + 4, &rest, 10); /* the parent */
-    ret_line->group = strtoll(rest, NULL, 10);
-    return true;
-}
-
-static bool is_member(const char *pid, int64_t group)
-{
-    stat_line line;
-
-    return read_stat(pid, &line) && line.group == group && line.state != 'Z' && line.state != 'X';
+    return rpi_proc_stat_read(pid, &stat) == 0 && stat.group == group && stat.state != 'Z' &&
+           stat.state != 'X';
 }
 
 static void on_member_exit(rpi_op *op);
@@ -106,19 +69,19 @@ static void on_member_exit(rpi_op *op)
     }
 }
 
-static void hold(rpi_tree *tree, const char *pid, int64_t group)
+static void hold(rpi_tree *tree, int64_t pid)
 {
     rp_loop *loop = tree->process->loop;
     tree_member *member = &tree->members[tree->pending];
 
     RP_ASSERT(member->pidfd < 0);
-    member->pidfd = rpi_os.pidfd_open((pid_t)strtol(pid, NULL, 10), 0);
+    member->pidfd = rpi_os.pidfd_open((pid_t)pid, 0);
     if (member->pidfd < 0) {
         return; /* gone, or no descriptor left: the next look decides */
     }
     rpi_io_init(&member->io, member->pidfd);
     rpi_op_init(&member->op, RPI_OP_EXIT, &member->io, on_member_exit);
-    if (!is_member(pid, group) || rpi_op_start(&loop->reactor, &member->op) < 0) {
+    if (!is_member(pid, tree->process->pid) || rpi_op_start(&loop->reactor, &member->op) < 0) {
         let_go(member);
         return;
     }
@@ -126,8 +89,7 @@ static void hold(rpi_tree *tree, const char *pid, int64_t group)
 }
 
 /* Calls `each` for every member of the group. */
-static int
-walk(rpi_tree *tree, void (*each)(rpi_tree *tree, const char *pid, int signal), int signal)
+static int walk(rpi_tree *tree, void (*each)(rpi_tree *tree, int64_t pid, int signal), int signal)
 {
     int64_t group = tree->process->pid;
     DIR *folder = opendir("/proc");
@@ -137,20 +99,22 @@ walk(rpi_tree *tree, void (*each)(rpi_tree *tree, const char *pid, int signal), 
         return -errno;
     }
     while ((entry = readdir(folder)) != NULL) {
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && is_member(entry->d_name, group)) {
-            each(tree, entry->d_name, signal);
+        int64_t pid = strtoll(entry->d_name, NULL, 10); /* 0: no process */
+
+        if (pid > 0 && is_member(pid, group)) {
+            each(tree, pid, signal);
         }
     }
     (void)closedir(folder); /* read only: nothing can be lost */
     return 0;
 }
 
-static void count_member(rpi_tree *tree, const char *pid, int signal)
+static void count_member(rpi_tree *tree, int64_t pid, int signal)
 {
     (void)signal;
     tree->seen++;
     if (tree->pending < MEMBERS_MAX) {
-        hold(tree, pid, tree->process->pid);
+        hold(tree, pid);
     }
 }
 
@@ -225,9 +189,9 @@ uint32_t rpi_tree_count(const rpi_tree *tree)
     return tree->seen;
 }
 
-static void signal_member(rpi_tree *tree, const char *pid, int signal)
+static void signal_member(rpi_tree *tree, int64_t pid, int signal)
 {
-    int pidfd = rpi_os.pidfd_open((pid_t)strtol(pid, NULL, 10), 0);
+    int pidfd = rpi_os.pidfd_open((pid_t)pid, 0);
 
     if (pidfd < 0) {
         return; /* gone meanwhile: as wanted */
