@@ -182,13 +182,13 @@ static int open_end(int null_fd, int *base, rpi_launch *launch, int stream, rpi_
     return r;
 }
 
-void rpi_ends_close(rpi_ends *opened)
+void rpi_ends_close(rpi_ends *ends)
 {
     int i;
 
     for (i = 0; i < 3; i++) {
-        if (opened->owned[i]) {
-            rpi_close(opened->fds[i]);
+        if (ends->owned[i]) {
+            rpi_close(ends->fds[i]);
         }
     }
 }
