@@ -257,6 +257,7 @@ static void on_late_exit(rp_process *process)
     rp_exit ignored;
 
     (void)rpi_reap(loop, process->pidfd, true, &ignored);
+    process->reaped = true;
     process->lost_child = false;
     process->live = false;
     loop->live--;
@@ -343,7 +344,7 @@ static void process_finish(rp_process *process)
             process->exit.holders = 1;
         }
     }
-    if (!process->reaped) {
+    if (!process->reaped && !process->lost_child) {
         rp_exit known; /* already; a thief in between must not make it unknown again */
 
         (void)rpi_reap(process->loop, process->pidfd, true, &known);
@@ -377,7 +378,6 @@ void rpi_process_give_up(rp_process *process, uint32_t survivors)
     if (process->state == RPI_PROCESS_RUNNING) { /* not even the leader went */
         rpi_exit_from_loss(&process->exit);
         process->lost_child = true;
-        process->reaped = true; /* no more signals: it had the strongest */
         process->state = RPI_PROCESS_EXITED;
         if (process->writer != NULL) {
             rpi_writer_fail(process->writer, RP_EPIPE);
@@ -476,7 +476,7 @@ void rp_process_close(rp_process *process)
                  ->detached) { /* a detached one is still to be launched, and counts until then */
             close_before_start(process);
         }
-    } else if (process->state != RPI_PROCESS_DONE) {
+    } else if (process->state != RPI_PROCESS_DONE || process->lost_child) {
         go_on_closed(process);
     }
     if (process->detached && process->state == RPI_PROCESS_RUNNING) {

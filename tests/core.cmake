@@ -5,6 +5,6 @@ foreach(module lines capture marks)
     rp_test(NAME ${module} SOURCES core/test_${module}.c support/fault.c LABELS unit TIMEOUT 300)
 endforeach()
 
-foreach(subject process streams drain stdin stop timeouts close admission pull run loop fork badinput)
+foreach(subject process streams drain stdin stop timeouts close admission pull run loop fork badinput fault)
     rp_test(NAME ${subject} SOURCES core/test_${subject}.c support/fault.c support/stage.c LABELS integration TIMEOUT 300)
 endforeach()

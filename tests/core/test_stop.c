@@ -349,8 +349,7 @@ BACKEND_TEST(stop, gives_up_on_what_cannot_be_killed)
     stage on;
 
     stage_open(&on, *backend, NULL);
-    target_make(&child, CHILD("write", "4", "r", "wait", "0", "exit", "8"));
-    child.command.in.kind = RP_STDIO_PIPE;
+    target_make(&child, CHILD("write", "4", "r", "pause"));
     child.actor.stays = true;
     target_start(&on, &child, 1);
     rpi_fault_os_start();
@@ -363,7 +362,8 @@ BACKEND_TEST(stop, gives_up_on_what_cannot_be_killed)
     cr_assert_eq(child.actor.exit.kind, RP_LOST);
     cr_assert_eq(child.actor.exit.code, RP_ELOST);
     cr_assert_eq(stage_stats(&on).live, 1, "it is there still");
-    actor_close(&child.actor); // which closes its stdin, so that it ends
+    cr_assert_eq(rp_kill(child.actor.process), 0, "after done a stop does nothing");
+    actor_close(&child.actor); // which kills once more
     while (stage_stats(&on).live > 0) {
         cr_assert_geq(rp_loop_run_once(on.loop, 10 * RP_SECOND), 0);
     }

@@ -280,7 +280,7 @@ static void on_done(rp_process *process, const rp_exit *exit, void *user)
     }
 }
 
-void actor_spawn(stage *on, actor *self, const rp_command *command, unsigned int listens)
+int actor_try_spawn(stage *on, actor *self, const rp_command *command, unsigned int listens)
 {
     rp_handlers handlers = {.started = on_started,
                             .data = (listens & ACTOR_DATA) != 0 ? on_data : NULL,
@@ -288,7 +288,13 @@ void actor_spawn(stage *on, actor *self, const rp_command *command, unsigned int
                             .eos = on_eos,
                             .exited = on_exited,
                             .done = on_done};
-    int r = rp_spawn(on->loop, command, &handlers, self, &self->process);
+
+    return rp_spawn(on->loop, command, &handlers, self, &self->process);
+}
+
+void actor_spawn(stage *on, actor *self, const rp_command *command, unsigned int listens)
+{
+    int r = actor_try_spawn(on, self, command, listens);
 
     cr_assert_eq(r, 0, "rp_spawn: %s: %s", rp_error_name(r), rp_error_detail());
     cr_assert_eq(rp_process_loop(self->process), on->loop);

@@ -106,7 +106,10 @@ struct actor {
     void *context;                                                  /* of the hook */
 };
 
-/** Spawns it with handlers; closes itself in done unless it stays. */
+/** Spawns it with handlers; closes itself in done unless it stays. The result of rp_spawn. */
+int actor_try_spawn(stage *on, actor *self, const rp_command *command, unsigned int listens);
+
+/** The same, which must succeed. */
 void actor_spawn(stage *on, actor *self, const rp_command *command, unsigned int listens);
 
 /** The same, and runs until it is done. */
