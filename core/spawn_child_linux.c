@@ -366,12 +366,12 @@ RPI_CHILD_CODE int rpi_child_main(void *argument)
     rpi_child_plan *plan = argument;
     long r = 0;
 
-    if (!may_go(plan)) {
-        return 127;
-    }
     r = arrange_descriptors(plan);
     if (r < 0) {
         return fail(plan, RPI_PHASE_DESCRIPTORS, r);
+    }
+    if (!may_go(plan)) { // only now: it has no copy of the parent's end any more
+        return 127;
     }
     r = set_attributes(plan);
     if (r < 0) {

@@ -281,8 +281,9 @@ static int make_forked(rpi_maker *maker, rpi_child_plan *plan, int *ret_pidfd)
     return pid;
 }
 
-/* Lets the child go and hears what became of it: 0 = the program runs. */
-static int send_off(int channel, rpi_child_report *ret_report)
+/* Lets the child go and hears what became of it. With an error it is gone, or goes as soon as the
+ * channel is closed. */
+static rpi_child_report send_off(int channel)
 {
     char byte = 1;
     struct iovec go = {&byte, sizeof byte};
@@ -293,21 +294,31 @@ static int send_off(int channel, rpi_child_report *ret_report)
     do {
         size = rpi_os.sendmsg(channel, &message, MSG_NOSIGNAL);
     } while (size < 0 && errno == EINTR);
-    // EPIPE: it is dead already, by a signal, which its exit tells.
+    if (size < 0 && errno != EPIPE) { // EPIPE: a signal was faster, which its exit tells
+        return (rpi_child_report){-errno, RPI_PHASE_CLONE};
+    }
     do {
         size = rpi_os.read(channel, &report, sizeof report);
     } while (size < 0 && errno == EINTR);
     if (size != (ssize_t)sizeof report) {
-        return 0; // the end: exec closed it
+        report.error = 0; // the end: exec closed it
     }
-    *ret_report = report;
-    return report.error;
+    return report;
+}
+
+/* Holds the child that waits for its go-ahead. 0 or -errno. */
+static int hold_forked(int pid, int *pidfd)
+{
+    if (*pidfd < 0) {
+        *pidfd = rpi_os.pidfd_open(pid, 0);
+    }
+    return *pidfd < 0 ? -errno : 0;
 }
 
 void rpi_make_by_fork(rpi_maker *maker, rpi_child_plan *plan, rpi_made *ret_made)
 {
-    rpi_child_report report = {0, RPI_PHASE_NONE};
-    rpi_made made = {0, -1, 0, RPI_PHASE_NONE};
+    rpi_child_report report = {0, RPI_PHASE_CLONE};
+    int pidfd = -1;
     int channel[2];
     int pid = 0;
 
@@ -318,24 +329,17 @@ void rpi_make_by_fork(rpi_maker *maker, rpi_child_plan *plan, rpi_made *ret_made
     rpi_plan_finish(plan, channel[1]);
     plan->shares_table = false;
     plan->resets_all = true;
-    pid = make_forked(maker, plan, &made.pidfd);
+    pid = make_forked(maker, plan, &pidfd);
     (void)rpi_os.close(channel[1]); // the child's
-    if (pid > 0 && made.pidfd < 0) {
-        made.pidfd = rpi_os.pidfd_open(pid, 0);
-        made.error = made.pidfd < 0 ? -errno : 0;
-    }
-    if (pid < 0 || made.error < 0) {
-        made = (rpi_made){0, -1, pid < 0 ? pid : made.error, RPI_PHASE_CLONE};
-    } else if (send_off(channel[0], &report) < 0) {
-        rpi_reap_failed(pid, made.pidfd);
-        made = (rpi_made){0, -1, report.error, (rpi_phase)report.phase};
-    } else {
-        made.pid = pid;
+    report.error = pid < 0 ? pid : hold_forked(pid, &pidfd);
+    if (report.error == 0) {
+        report = send_off(channel[0]);
     }
     (void)rpi_os.close(channel[0]); // a child without a go-ahead ends now
-    if (pid > 0 && made.error < 0 && made.phase == RPI_PHASE_CLONE) {
-        rpi_reap_failed(pid, -1);
+    if (report.error < 0 && pid > 0) {
+        rpi_reap_failed(pid, pidfd);
     }
     rpi_plan_finish(plan, -1);
-    *ret_made = made;
+    *ret_made = report.error < 0 ? (rpi_made){0, -1, report.error, (rpi_phase)report.phase}
+                                 : (rpi_made){pid, pidfd, 0, RPI_PHASE_NONE};
 }

@@ -110,20 +110,19 @@ static void empty_slots(const rpi_spawn_site *site, lane *own, rpi_child_plan *p
     }
 }
 
-/* The lane's thread with a table of its own, or NULL. */
-static rpi_private *find_twin(const rpi_spawn_site *site, lane *own)
+/* Whether the lane has a thread with a table of its own. */
+static bool has_twin(const rpi_spawn_site *site, lane *own)
 {
     if (own->twin == NULL && !own->twin_refused) {
         own->twin_refused = rpi_private_open(site->allocator, &own->maker, &own->twin) < 0;
     }
-    return own->twin;
+    return own->twin != NULL;
 }
 
 static void
 make_low(const rpi_spawn_site *site, lane *own, rpi_child_plan *plan, rpi_made *ret_made)
 {
     const int slot = rpi_slots_highest(&own->slots);
-    rpi_private *twin = NULL;
     unsigned used = 0;
     bool done = false;
     int highest = 0;
@@ -140,8 +139,7 @@ make_low(const rpi_spawn_site *site, lane *own, rpi_child_plan *plan, rpi_made *
         rpi_plan_finish(plan, -1);
     }
     if (!done && highest > LOW_ENOUGH) {
-        twin = find_twin(site, own);
-        done = twin != NULL && rpi_private_make_child(twin, plan, ret_made) == 0;
+        done = has_twin(site, own) && rpi_private_make_child(&own->twin, plan, ret_made) == 0;
     }
     if (!done) {
         rpi_make_child(&own->maker, plan, ret_made); // correct anyway, only not at flat cost

@@ -176,8 +176,8 @@ void rpi_private_close_forked(rpi_private *twin);
 
 /** As rpi_make_child, in that table. -EAGAIN: the descriptors could not be handed over; make the
  * child here. Otherwise 0, and ret_made says what came of it; its pidfd is in the caller's table.
- */
-int rpi_private_make_child(rpi_private *twin, rpi_child_plan *plan, rpi_made *ret_made);
+ * *twin is closed and NULL afterwards where the two lost each other. */
+int rpi_private_make_child(rpi_private **twin, rpi_child_plan *plan, rpi_made *ret_made);
 
 /** More descriptors than this do not fit into one message (SCM_MAX_FD of the kernel). */
 #define RPI_PRIVATE_MAX 253

@@ -43,6 +43,7 @@ struct rpi_private {
     rpi_maker maker;
     int pidfd; /* of the last child, in the thread's table */
     int64_t pid;
+    bool abandoned; /* the lane lost the last answer: written before it closes its end */
 };
 
 /* Room for the descriptors of one message. */
@@ -166,7 +167,7 @@ static void make_here(rpi_private *twin, request *work, const int *received, siz
     size_t i;
 
     if (count != plan->kept_count) {
-        work->made = (rpi_made){0, -1, -EAGAIN, RPI_PHASE_CLONE}; // some did not arrive
+        work->made = (rpi_made){0, -1, -EAGAIN, RPI_PHASE_NONE}; // some did not arrive
         return;
     }
     memcpy(sent, plan->kept, count * sizeof(int));
@@ -206,6 +207,9 @@ static void *private_main(void *argument)
 
         count = receive_message(socket, &word, received, RPI_PRIVATE_MAX);
         if (count < 0) {
+            if (twin->abandoned) {
+                drop_last(twin);
+            }
             break; // the lane closed its end
         }
         work = (request *)word;
@@ -300,7 +304,27 @@ void rpi_private_close_forked(rpi_private *twin)
     }
 }
 
-int rpi_private_make_child(rpi_private *twin, rpi_child_plan *plan, rpi_made *ret_made)
+/* The answer to the request was lost, and the two sides would not agree any more: the thread goes.
+ * A child that it made goes with it. */
+static void abandon(rpi_private *twin, int error, rpi_made *ret_made)
+{
+    twin->abandoned = true;
+    rpi_private_close(twin);
+    *ret_made = (rpi_made){0, -1, error, RPI_PHASE_CLONE};
+}
+
+/* The child was made, but the host's table had no room for its pidfd. */
+static int drop_child(rpi_private *twin)
+{
+    request work = {.kind = REQUEST_DROP};
+    uintptr_t word = 0;
+    int none = -1;
+    int r = send_message(twin->socket, (uintptr_t)&work, NULL, 0);
+
+    return r < 0 ? r : receive_message(twin->socket, &word, &none, 0);
+}
+
+int rpi_private_make_child(rpi_private **twin, rpi_child_plan *plan, rpi_made *ret_made)
 {
     request work = {.kind = REQUEST_MAKE, .plan = plan};
     uintptr_t word = 0;
@@ -316,21 +340,23 @@ int rpi_private_make_child(rpi_private *twin, rpi_child_plan *plan, rpi_made *re
         *ret_made = (rpi_made){0, -1, -errno, RPI_PHASE_CLONE};
         return 0;
     }
-    r = send_message(twin->socket, (uintptr_t)&work, plan->kept, plan->kept_count);
+    r = send_message((*twin)->socket, (uintptr_t)&work, plan->kept, plan->kept_count);
     (void)rpi_os.close(spare); // a duplicate
     if (r < 0) {
         return -EAGAIN;
     }
-    r = receive_message(twin->socket, &word, &pidfd, 1);
-    if (work.made.error == -EAGAIN && work.made.phase == RPI_PHASE_CLONE && r == 0) {
-        return -EAGAIN;
-    }
-    if (work.made.error == 0 && r != 1) {
-        work.kind = REQUEST_DROP; // the host's table is full after all
-        if (send_message(twin->socket, (uintptr_t)&work, NULL, 0) == 0) {
-            (void)receive_message(twin->socket, &word, &pidfd, 1); // it is done
-        }
+    r = receive_message((*twin)->socket, &word, &pidfd, 1);
+    if (r == 0 && work.made.error == 0) {
+        r = drop_child(*twin);
         work.made = (rpi_made){0, -1, -EMFILE, RPI_PHASE_CLONE};
+    }
+    if (r < 0) {
+        abandon(*twin, r, ret_made);
+        *twin = NULL;
+        return 0;
+    }
+    if (work.made.error == -EAGAIN && work.made.phase == RPI_PHASE_NONE) {
+        return -EAGAIN;
     }
     work.made.pidfd = work.made.error == 0 ? pidfd : -1;
     *ret_made = work.made;
