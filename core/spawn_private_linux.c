@@ -199,6 +199,7 @@ static void *private_main(void *argument)
     int count = leave_table(&socket);
 
     if (send_message(socket, (uintptr_t)(unsigned)-count, NULL, 0) < 0 || count < 0) {
+        (void)shutdown(socket, SHUT_RDWR); // the lane must not wait; it closes the number
         return NULL;
     }
     for (;;) {
@@ -269,7 +270,8 @@ int rpi_private_open(const rp_allocator *allocator, const rpi_maker *like, rpi_p
     r = receive_message(ends[0], &error, NULL, 0);
     r = r < 0 ? r : -(int)error;
     if (r < 0) {
-        (void)pthread_join(twin->thread, NULL); // it has said its last word
+        (void)shutdown(ends[0], SHUT_RDWR); // it ends, if it has not: both sides are told
+        (void)pthread_join(twin->thread, NULL);
         goto fail;
     }
     (void)rpi_os.close(ends[1]); // the thread has its own
