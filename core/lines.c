@@ -122,9 +122,11 @@ static bool move_in(rpi_lines *lines, rpi_ring *ring, size_t size)
     if (!ensure(lines, lines->count + size)) {
         return false;
     }
-    memcpy(lines->memory + lines->count, rpi_ring_peek(ring), size);
-    lines->count += size;
-    rpi_ring_consume(ring, (uint32_t)size);
+    if (size > 0) { /* else the ring may be closed */
+        memcpy(lines->memory + lines->count, rpi_ring_peek(ring), size);
+        lines->count += size;
+        rpi_ring_consume(ring, (uint32_t)size);
+    }
     lines->scanned = 0;
     return true;
 }
