@@ -56,11 +56,12 @@ void rpi_maker_fini(rpi_maker *maker)
 
 void rpi_reap_failed(int64_t pid, int pidfd)
 {
+    siginfo_t ignored; // the kernel needs none, valgrind does
     int r = -1;
 
     if (pidfd >= 0) {
         do {
-            r = rpi_os.waitid(P_PIDFD, pidfd, NULL, WEXITED | __WALL, NULL);
+            r = rpi_os.waitid(P_PIDFD, pidfd, &ignored, WEXITED | __WALL, NULL);
         } while (r < 0 && errno == EINTR);
         if (r < 0 && errno != EINVAL) {
             r = 0; // ECHILD: the host ignores SIGCHLD, or was faster
@@ -68,7 +69,7 @@ void rpi_reap_failed(int64_t pid, int pidfd)
         (void)rpi_os.close(pidfd); // its result says nothing about a pidfd
     }
     while (r < 0) { // no pidfd, or a kernel (before 5.4) that does not wait by one
-        r = rpi_os.waitid(P_PID, (int)pid, NULL, WEXITED | __WALL, NULL);
+        r = rpi_os.waitid(P_PID, (int)pid, &ignored, WEXITED | __WALL, NULL);
         if (r < 0 && errno != EINTR) {
             break;
         }

@@ -306,13 +306,17 @@ static rpi_child_report send_off(int channel)
     return report;
 }
 
-/* Holds the child that waits for its go-ahead. 0 or -errno. */
+/* Holds the child that waits for its go-ahead. 0 or an error: RP_EUNSUPPORTED where there are no
+ * pidfds at all. */
 static int hold_forked(int pid, int *pidfd)
 {
     if (*pidfd < 0) {
         *pidfd = rpi_os.pidfd_open(pid, 0);
     }
-    return *pidfd < 0 ? -errno : 0;
+    if (*pidfd < 0) {
+        return errno == ENOSYS ? RP_EUNSUPPORTED : -errno;
+    }
+    return 0;
 }
 
 void rpi_make_by_fork(rpi_maker *maker, rpi_child_plan *plan, rpi_made *ret_made)
