@@ -419,11 +419,17 @@ static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
     return a_ns < b_ns ? a_ns : b_ns;
 }
 
+/* Whether a time-out could still change anything: after the exit only where others are waited for, else what is left to do is ours. */
+static bool can_be_late(const rp_process *process)
+{
+    return process->state != RPI_PROCESS_EXITED || process->settings->drain != RP_DRAIN_ON_EXIT;
+}
+
 static uint64_t wall_at(const rp_process *process)
 {
     uint64_t span_ns = process->settings->timeout_ns;
 
-    if (span_ns == 0 || process->exit.started_ns == 0) {
+    if (span_ns == 0 || process->exit.started_ns == 0 || !can_be_late(process)) {
         return RP_FOREVER;
     }
     return rpi_clock_after(process->exit.started_ns, span_ns);
@@ -441,7 +447,9 @@ static uint64_t quiet_at(const rp_process *process)
 
 static uint64_t deadline_at(const rp_process *process)
 {
-    return process->settings->deadline_at_ns != 0 ? process->settings->deadline_at_ns : RP_FOREVER;
+    uint64_t at_ns = process->settings->deadline_at_ns;
+
+    return at_ns != 0 && can_be_late(process) ? at_ns : RP_FOREVER;
 }
 
 static uint64_t grace_at(const rp_process *process)

@@ -238,7 +238,10 @@ static int gather(rpi_reactor *reactor, uint64_t timeout_ns)
     if (!has_work(reactor)) {
         return wait_for_work(reactor, rpi_clock_after(reactor->now_ns, timeout_ns));
     }
-    if (reactor->embedded || reactor->unlooked >= TURNS_UNLOOKED_MAX) {
+    // A timer that is due is told only after whatever else has happened by now: a loop that was kept
+    // from running must not take what came in time for late.
+    if (reactor->embedded || reactor->unlooked >= TURNS_UNLOOKED_MAX ||
+        rpi_timers_next_ns(reactor) <= reactor->now_ns) {
         return look(reactor);
     }
     reactor->unlooked++;
@@ -250,8 +253,8 @@ static void run_callbacks(rpi_reactor *reactor)
     if (atomic_load(&reactor->called_on)) {
         rpi_posts_run(reactor);
     }
-    rpi_timers_run(reactor);
     run_ready(reactor);
+    rpi_timers_run(reactor);
     run_tasks(reactor);
 }
 

@@ -4,12 +4,14 @@
  *
  * A turn:  is there work?  yes: look into the backend now and then, without waiting
  *                          no:  wait in the backend
- *          [asyncs, posts] -> [due timers] -> [ready operations] -> [ready exits] -> [tasks]
+ *          [asyncs, posts] -> [ready operations] -> [ready exits] -> [due timers] -> [tasks]
  *
  * Each of these takes what is there when its part of the turn begins: what a callback makes ready,
  * due or started belongs to the next turn, so that none can keep a turn from ending. Exits
  * (RPI_OP_EXIT) come after all other operations that became ready in the same wait, so that the
- * last bytes of a child are seen before its end where both are known. Everything that calls back is
+ * last bytes of a child are seen before its end where both are known. Timers come after both, and
+ * only after a look into the backend: what happened in time is never told as late because the loop
+ * itself was. Everything that calls back is
  * called from the turn, one at a time; `running` says so and turns a nested run into RP_EDEADLK.
  *
  * Waking: `awake` is true from the end of a wait to just before the next, and whoever sends work

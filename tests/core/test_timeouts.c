@@ -1,7 +1,11 @@
 /* Tests what is due at a time: the wall clock, deadlines, quiet times, and the limit of output. A
  * time that must pass is short, one that must not pass is a quarter of an hour: no test depends on
  * how fast the machine is. */
+#define _GNU_SOURCE
 #include <criterion/criterion.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
 
 #include "tests/support/stage.h"
@@ -193,6 +197,55 @@ BACKEND_TEST(timeouts, of_silence_do_not_count_while_we_do_not_listen)
     cr_assert_eq(child.data[0].size, 1000000);
     cr_assert_eq(child.exit.reason, RP_STOP_QUIET);
     actor_free(&child);
+    stage_close(&on);
+}
+
+/* ---- a loop that was kept from running
+ * ------------------------------------------------------------ */
+
+/* Keeps the loop from running until the child has ended and its time is over. */
+static void stall(actor *self, actor_event event, rp_stream stream)
+{
+    struct pollfd entry = {.fd = (int)rp_process_handle(self->process), .events = POLLIN};
+    const uint64_t until_ns = rp_now_ns() + 2 * SOON_NS;
+    rp_stop_options ladder = {
+        .size = sizeof ladder, .no_interrupt = true, .terminate_ns = LATE_NS, .kill_ns = 1};
+
+    (void)stream;
+    if (event != ACTOR_STARTED) {
+        return;
+    }
+    if (self->context != NULL) {
+        ladder.terminate_signal = SIGKILL;
+        ladder.terminate_ns = 1;
+        cr_assert_eq(rp_stop(self->process, &ladder), 0);
+    }
+    cr_assert_eq(poll(&entry, 1, -1), 1);
+    while (rp_now_ns() < until_ns) {
+        (void)sched_yield();
+    }
+}
+
+BACKEND_TEST(timeouts, do_not_take_for_late_what_came_in_time)
+{
+    rp_command command = stage_command(CHILD("echo", "x", "exit", "3"));
+    actor child = {.hook = stall};
+    stage on;
+
+    stage_open(&on, *backend, NULL);
+    command.timeout_ns = SOON_NS;
+    command.quiet_timeout_ns = SOON_NS;
+    actor_play(&on, &child, &command, ACTOR_LINES);
+    actor_check_code(&child, 3);
+    cr_assert_str_eq(actor_lines(&child, RP_STDOUT), "[x]");
+    actor_free(&child);
+
+    command = stage_command(CHILD("pause"));
+    child = (actor){.hook = stall, .context = &on};
+    actor_play(&on, &child, &command, 0);
+    cr_assert_eq(child.exit.code, -9);
+    cr_assert_eq(child.exit.step, RP_STOP_TERMINATE, "no further step, and nobody given up");
+    cr_assert_eq(child.exit.survivors, 0);
     stage_close(&on);
 }
 
