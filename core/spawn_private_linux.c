@@ -98,8 +98,11 @@ static int receive_message(int socket, uintptr_t *ret_word, int *ret_fds, size_t
     do {
         size = rpi_os.recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     } while (size < 0 && errno == EINTR);
+    if (size < 0 && errno != ECONNRESET) {
+        return -errno;
+    }
     if (size != (ssize_t)sizeof *ret_word) {
-        return size < 0 ? -errno : -EPIPE;
+        return -EPIPE; // the other side has gone, with what was sent to it unread or not
     }
     header = CMSG_FIRSTHDR(&message);
     if (header != NULL && header->cmsg_type == SCM_RIGHTS) {

@@ -180,13 +180,15 @@ METHOD_TEST(methods, inherits_what_is_open_and_leaves_closed_what_is_closed)
 
 METHOD_TEST(methods, opens_files_for_the_child)
 {
+    char in[PATH_MAX];
     char out[PATH_MAX];
 
-    write_file(in_directory("in"), "from a file", 0600);
+    snprintf(in, sizeof in, "%s", in_directory("in"));
+    write_file(in, "from a file", 0600);
     snprintf(out, sizeof out, "%s", in_directory("out"));
     rig_init(&rig, "cat", NULL);
     rig.launch.ends[0] = (rpi_launch_end){.kind = RPI_END_FILE, .fd = -1, .open_flags = O_RDONLY};
-    rig.launch.ends[0].path = strdup(in_directory("in"));
+    rig.launch.ends[0].path = in;
     rig.launch.ends[1] = (rpi_launch_end){
         .kind = RPI_END_FILE, .fd = -1, .open_flags = O_WRONLY | O_CREAT | O_TRUNC, .path = out};
     rig_run(*method, &rig, &end);
