@@ -12,14 +12,15 @@
 
 extern char **environ;
 
+/* Two points make a line. */
 static bool has_line(const rpi_run *run, size_t group, size_t subject)
 {
+    size_t points = 0;
+
     for (size_t size = 0; size < run->size_count; size++) {
-        if (rpi_spread_values(run, group, size, subject, 0).count > 0) {
-            return true;
-        }
+        points += rpi_spread_values(run, group, size, subject, 0).count > 0 ? 1 : 0;
     }
-    return false;
+    return points > 1;
 }
 
 /* Sizes that begin with 0 cannot stand on a logarithmic axis. */
