@@ -238,8 +238,8 @@ static int gather(rpi_reactor *reactor, uint64_t timeout_ns)
     if (!has_work(reactor)) {
         return wait_for_work(reactor, rpi_clock_after(reactor->now_ns, timeout_ns));
     }
-    // A timer that is due is told only after whatever else has happened by now: a loop that was kept
-    // from running must not take what came in time for late.
+    // A timer that is due is told only after whatever else has happened by now: a loop that was
+    // kept from running must not take what came in time for late.
     if (reactor->embedded || reactor->unlooked >= TURNS_UNLOOKED_MAX ||
         rpi_timers_next_ns(reactor) <= reactor->now_ns) {
         return look(reactor);

@@ -112,7 +112,8 @@ BACKEND_TEST(fork, of_the_host_leaves_the_loop_to_the_parent)
     rp_loop_options options = {.process_max = 4, .spawn_threads = 1};
     rp_command talker = stage_command(CHILD("flood-forever", "1"));
     rp_command reader = stage_command(CHILD("write", "1", "a\\n", "digest"));
-    rp_command sleeper = stage_command(CHILD("fork", "ignore", "2", "echo", "ready", "pause", "end", "pause"));
+    rp_command sleeper =
+        stage_command(CHILD("fork", "ignore", "2", "echo", "ready", "pause", "end", "pause"));
     rp_stop_options slow = {.size = sizeof slow, .grace_ns = 900 * RP_SECOND};
     static char big[300000];
     rp_process *processes[6] = {NULL};
