@@ -419,7 +419,8 @@ static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
     return a_ns < b_ns ? a_ns : b_ns;
 }
 
-/* Whether a time-out could still change anything: after the exit only where others are waited for, else what is left to do is ours. */
+/* Whether a time-out could still change anything: after the exit only where others are waited for,
+ * else what is left to do is ours. */
 static bool can_be_late(const rp_process *process)
 {
     return process->state != RPI_PROCESS_EXITED || process->settings->drain != RP_DRAIN_ON_EXIT;
