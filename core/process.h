@@ -102,6 +102,7 @@ struct rp_process {
     int pidfd;     /* owned until the free */
     uint8_t state; /* rpi_process_state */
     uint8_t step;  /* rpi_step: the last one sent */
+    uint8_t looks; /* at the rest of its group, since it was reaped */
     bool closed;   /* by the caller */
     bool detached;
     bool closes_itself; /* rp_spawn without ret_process */
@@ -116,16 +117,17 @@ struct rp_process {
     rpi_io exit_io;
     rpi_op exit_op;
     rpi_stream streams[2];
-    rpi_writer *writer;            /* behind the process; NULL: stdin is not ours */
-    rpi_pull *pull;                /* behind the process; NULL: handlers */
-    rpi_chunks *chunks;            /* behind the process; NULL: order is not kept */
-    rpi_tree *tree;                /* owned; while a stop waits for more than the leader */
-    rpi_timer timer;               /* the earliest of its time-outs */
-    uint64_t step_at_ns;           /* when the next step of a stop is due; RP_FOREVER */
-    uint64_t active_at_ns;         /* the last byte, or the end of a pause */
-    uint64_t seq;                  /* events told */
-    rpi_task task;                 /* advance and free, at the end of the turn */
-    bool *gone;                    /* a waiting function's flag, set by the close; NULL */
+    rpi_writer *writer;  /* behind the process; NULL: stdin is not ours */
+    rpi_pull *pull;      /* behind the process; NULL: handlers */
+    rpi_chunks *chunks;  /* behind the process; NULL: order is not kept */
+    rpi_tree *tree;      /* owned; while a stop waits for more than the leader */
+    rpi_timer timer;     /* the earliest of its time-outs */
+    uint64_t step_at_ns; /* when the next step of a stop is due; RP_FOREVER */
+    uint64_t
+        active_at_ns; /* the last byte, or the end of a pause; later: the next look at the rest */
+    uint64_t seq;     /* events told */
+    rpi_task task;    /* advance and free, at the end of the turn */
+    bool *gone;       /* a waiting function's flag, set by the close; NULL */
     const rp_stop_options *ladder; /* of the stop under way; NULL = the settings' */
     rp_stop_options *own_ladder;   /* owned: what rp_stop was given; NULL */
     rp_exit exit;
@@ -266,6 +268,8 @@ bool rpi_stop_awaits_tree(rp_process *process);
  * call rpi_process_advance, or 0 and NULL when the group is empty; -ENOMEM, -EMFILE, -EACCES: it
  * cannot be looked at. */
 int rpi_tree_open(rp_process *process, rpi_tree **ret_tree);
+/** Whether the group has any process, zombies too: at the price of two system calls. */
+bool rpi_tree_exists(const rp_process *process);
 /** Whether nobody is left; looks again when all that were seen have ended. */
 bool rpi_tree_is_empty(rpi_tree *tree);
 /** Members that were alive at the last look. */

@@ -38,6 +38,9 @@ static int send_to_leader(rp_process *process, int signal)
 
 static int send_to_tree(rp_process *process, int signal)
 {
+    if (process->tree == NULL && process->looks > 0) { /* now it must be known who the rest is */
+        (void)rpi_tree_open(process, &process->tree);  /* failed: the end of the stop tells */
+    }
     if (process->tree != NULL) {
         rpi_tree_signal(process->tree, signal);
         return 0;
@@ -58,6 +61,9 @@ static int send_to_tree(rp_process *process, int signal)
 
 void rpi_stop_kill_now(rp_process *process)
 {
+    if (process->looks > 0 && process->tree == NULL && process->step == RPI_STEP_KILL) {
+        return; /* everybody has it */
+    }
     (void)send_to_tree(
         process,
         SIGKILL); /* refused by the system (another user's): then its exit is awaited as it comes */
@@ -82,7 +88,7 @@ int rp_signal(rp_process *process, int signal, rp_scope scope)
     if (process->state < RPI_PROCESS_RUNNING) {
         return rpi_detail(RP_EAGAIN, "the child has not started");
     }
-    if (process->reaped && process->tree == NULL) {
+    if (process->reaped && process->tree == NULL && process->looks == 0) {
         return RP_ESRCH;
     }
     if (scope == RP_SCOPE_TREE) {
@@ -215,6 +221,10 @@ static void next_step(rp_process *process)
 {
     rpi_step next = step_after(ladder_of(process), (rpi_step)process->step);
 
+    if (process->looks > 0 && process->tree == NULL && !rpi_tree_exists(process)) {
+        rpi_process_advance(process); /* nobody is left to take it */
+        return;
+    }
     if (next != RPI_STEP_GIVEN_UP) {
         (void)take_step(process,
                         next); /* refused: the next step may be allowed, the last one gives up */
@@ -365,30 +375,54 @@ int rp_terminate(rp_process *process)
 
 /* ---- the rest of the tree ------------------------------------------------------------ */
 
+/* Most of the time the rest goes with its leader, or right after: it is asked for a few times,
+ * which costs nothing, before anybody looks through /proc for who it is. */
+enum {
+    LOOKS_MAX = 8
+};
+
+static bool look_again_soon(rp_process *process)
+{
+    if (process->tree != NULL || process->looks >= LOOKS_MAX) {
+        return false;
+    }
+    process->active_at_ns =
+        rpi_reactor_clock_ns(rpi_process_reactor(process)) + (RP_MILLISECOND << process->looks);
+    process->looks++;
+    return true;
+}
+
+static int open_tree(rp_process *process)
+{
+    int r = rpi_tree_open(process, &process->tree);
+
+    if (process->tree != NULL && process->step == RPI_STEP_KILL) {
+        rpi_tree_signal(process->tree, SIGKILL); /* who came into the group after it was killed */
+    }
+    return r;
+}
+
 bool rpi_stop_awaits_tree(rp_process *process)
 {
-    rpi_tree *tree = process->tree;
     int r = 0;
 
     if (!process->laddered || process->closed || process->pid == 0 || !process->own_group ||
         process->step >= RPI_STEP_GIVEN_UP || process->lost_child) {
         return false;
     }
-    if (tree == NULL) {
-        r = rpi_tree_open(process, &tree);
-        process->tree = tree;
-    }
-    if (r < 0) { /* it cannot be looked at: say that there may be somebody, rather than nothing */
-        process->exit.survivors = 1;
+    if (process->tree == NULL && !rpi_tree_exists(process)) {
         return false;
     }
-    if (tree == NULL || rpi_tree_is_empty(tree)) {
-        process->step_at_ns = RP_FOREVER;
-        return false;
-    }
-    if (process->step ==
-        RPI_STEP_KILL) { /* also those that came into the group after it was killed */
-        rpi_tree_signal(tree, SIGKILL);
+    if (!look_again_soon(process)) {
+        r = process->tree == NULL ? open_tree(process) : 0;
+        if (r <
+            0) { /* it cannot be looked at: say that there may be somebody, rather than nothing */
+            process->exit.survivors = 1;
+            return false;
+        }
+        if (process->tree == NULL || rpi_tree_is_empty(process->tree)) {
+            return false;
+        }
     }
     if (process->step_at_ns == RP_FOREVER) {
         process->step_at_ns = rpi_clock_after(
@@ -465,6 +499,14 @@ static uint64_t grace_at(const rp_process *process)
     return rpi_clock_after(process->exit.exited_ns, process->settings->drain_grace_ns);
 }
 
+static uint64_t look_at(const rp_process *process)
+{
+    const bool waits =
+        process->state == RPI_PROCESS_EXITED && process->looks > 0 && process->tree == NULL;
+
+    return waits ? process->active_at_ns : RP_FOREVER;
+}
+
 void rpi_stop_arm(rp_process *process)
 {
     uint64_t at_ns = process->step_at_ns;
@@ -476,7 +518,7 @@ void rpi_stop_arm(rp_process *process)
     if (!process->laddered) { /* what has set out to stop is stopped once */
         at_ns = earlier(earlier(wall_at(process), quiet_at(process)), deadline_at(process));
     }
-    at_ns = earlier(at_ns, grace_at(process));
+    at_ns = earlier(earlier(at_ns, grace_at(process)), look_at(process));
     if (process->state == RPI_PROCESS_LAUNCHING && at_ns <= process->loop->reactor.now_ns) {
         at_ns = RP_FOREVER; /* nothing can be done now; it is armed again when the launch has come
                                back */
@@ -522,6 +564,8 @@ void rpi_stop_timer(rpi_timer *timer)
     }
     if (now_ns >= grace_at(process)) {
         settle(process);
+    } else if (now_ns >= look_at(process)) {
+        rpi_process_advance(process);
     }
     rpi_stop_arm(process);
 }

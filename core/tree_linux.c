@@ -129,8 +129,11 @@ static int look(rpi_tree *tree)
 /* Whether the kernel knows any process of the group: the cheap question that nearly always settles
  * it. The leader was reaped, so whoever has its number now is a stranger who got it because nobody
  * was left in the group. */
-static bool group_exists(int64_t group)
+bool rpi_tree_exists(const rp_process *process)
 {
+    const int64_t group = process->pid;
+
+    process->loop->kernel_calls += 2;
     if (rpi_os.kill((pid_t)-group, 0) < 0 && errno == ESRCH) {
         return false;
     }
@@ -144,8 +147,7 @@ int rpi_tree_open(rp_process *process, rpi_tree **ret_tree)
     int r;
 
     *ret_tree = NULL;
-    loop->kernel_calls++;
-    if (!group_exists(process->pid)) {
+    if (!rpi_tree_exists(process)) {
         return 0;
     }
     tree = rpi_alloc_zero(&loop->allocator, sizeof *tree);
@@ -171,7 +173,7 @@ bool rpi_tree_is_empty(rpi_tree *tree)
     if (tree->pending > 0) {
         return false;
     }
-    if (!group_exists(tree->process->pid)) {
+    if (!rpi_tree_exists(tree->process)) {
         tree->seen = 0;
         return true;
     }
