@@ -28,7 +28,7 @@ function(rp_spawn_test name label timeout)
 endfunction()
 
 rp_spawn_test(methods contract 300)
-rp_spawn_test(descriptors stress 600)
+rp_spawn_test(descriptors stress 900)
 rp_spawn_test(signals integration 300)
 rp_spawn_test(busy stress 600)
 rp_spawn_test(filters integration 300)

@@ -21,7 +21,7 @@
     {                                                                                              \
         return rig_methods();                                                                      \
     }                                                                                              \
-    ParameterizedTest(rpi_spawn_method *method, suite, name, .timeout = 120)
+    ParameterizedTest(rpi_spawn_method *method, suite, name, .timeout = 300)
 
 struct criterion_test_params rig_methods(void);
 
