@@ -130,6 +130,8 @@ typedef struct rpi_worker {
     size_t group, size;
     const rpi_options *options;
 } rpi_worker;
+void rpi_worker_prepare(void);     /* the harness, once: what is left of workers comes to it */
+bool rpi_worker_interrupted(void); /* SIGINT or SIGTERM came: run no more */
 void rpi_worker_run(const rpi_worker *worker, rpi_sample *ret_sample);
 void rpi_worker_report(int fd, const rpi_sample *sample);
 

@@ -163,7 +163,7 @@ static int run_point(rpi_run *run, const rpi_options *options, point_place place
                              .size = run->sizes[place.size],
                              .options = options};
 
-        if (!rpi_list_has(options->subjects, worker.subject)) {
+        if (!rpi_list_has(options->subjects, worker.subject) || rpi_worker_interrupted()) {
             continue;
         }
         if (!is_worth_running(run, place, subject, round)) {
@@ -196,7 +196,7 @@ static void warm_up(rpi_run *run, const rpi_options *options)
                                  .size = run->sizes[0],
                                  .options = &quarter};
 
-            if (rpi_list_has(options->subjects, worker.subject) &&
+            if (!rpi_worker_interrupted() && rpi_list_has(options->subjects, worker.subject) &&
                 rpi_list_has(options->groups, c->groups[group])) {
                 rpi_worker_run(&worker, &thrown_away);
             }

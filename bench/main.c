@@ -286,6 +286,7 @@ static int run_cases(const rpi_case *const *chosen, size_t count, rpi_options *o
     char machine[160];
 
     rpi_limits_raise();
+    rpi_worker_prepare();
     if (options->bare_threads == 0) {
         options->bare_threads = options->threads != 0 ? options->threads : probe_threads(options);
     }
@@ -293,7 +294,7 @@ static int run_cases(const rpi_case *const *chosen, size_t count, rpi_options *o
     (void)printf("running-process %s; %s\nbare loops: %u threads; %u rounds, interleaved; median "
                  "[min .. max]\n",
                  rp_version(), machine, options->bare_threads, options->rounds);
-    for (; run_count < count; run_count++) {
+    for (; run_count < count && !rpi_worker_interrupted(); run_count++) {
         rpi_run *run = &runs[run_count];
 
         if (rpi_run_open(chosen[run_count], options, run) < 0) {

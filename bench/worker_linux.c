@@ -23,6 +23,31 @@ enum {
     TEXT_SIZE = 64
 };
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+bool rpi_worker_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+/* A harness that is told to end still ends the thousands that its worker has started. */
+void rpi_worker_prepare(void)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_interrupt; /* no SA_RESTART: poll returns */
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* refused: leftovers end by their alarm */
+}
+
 typedef struct arguments {
     char *argv[ARGUMENT_MAX + 1];
     char texts[ARGUMENT_MAX][TEXT_SIZE];
@@ -95,6 +120,10 @@ static bool read_report(int fd, uint64_t deadline_ns, rpi_sample *sample)
 
         if (ready == 0) {
             rpi_fail(sample, "took longer than --sample-max, killed");
+            return false;
+        }
+        if (interrupted) {
+            rpi_fail(sample, "interrupted");
             return false;
         }
         if (ready < 0) {
@@ -173,8 +202,6 @@ void rpi_worker_run(const rpi_worker *worker, rpi_sample *ret_sample)
     pid_t pid;
 
     rpi_sample_init(ret_sample);
-    (void)prctl(PR_SET_CHILD_SUBREAPER,
-                1); /* without it leftovers go to init: still ended, by their alarm */
     if (pipe2(fds, O_CLOEXEC) < 0) {
         rpi_fail(ret_sample, "pipe: %s", strerror(errno));
         return;
