@@ -226,6 +226,23 @@ Test(spawner, works_in_the_loop_where_no_thread_can_be_started, .timeout = 60)
     close_spawner();
 }
 
+/* setgid() of the C library waits until every thread has handled a signal of its own. */
+Test(spawner, lets_the_host_change_its_ids_while_its_threads_idle, .timeout = 30)
+{
+    size_t i;
+
+    open_spawner(4);
+    for (i = 0; i < 20; i++) {
+        submit(i, "exit", "0");
+    }
+    run_until(20);
+    cr_assert_eq(setgid(getgid()), 0);
+    for (i = 0; i < 20; i++) {
+        rig_finish(&launches[i], &end);
+    }
+    close_spawner();
+}
+
 /* ---- taking back, closing ---- */
 
 Test(spawner, takes_back_what_no_thread_has_begun, .timeout = 60)
