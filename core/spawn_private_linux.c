@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -43,8 +44,18 @@ struct rpi_private {
     rpi_maker maker;
     int pidfd; /* of the last child, in the thread's table */
     int64_t pid;
-    bool abandoned; /* the lane lost the last answer: written before it closes its end */
+    bool abandoned;        /* the lane lost the last answer: written before it closes its end */
+    atomic_uint handovers; /* see hand_over */
 };
+
+/* A request lies on the lane's stack, and only its address is sent. The message orders what either
+ * side does with it; this says so to the compiler, and to sanitizers, which take the ends of the
+ * socket for two things: one's number means another thing in the other's table. Done before each
+ * message is sent and after each was received. */
+static void hand_over(rpi_private *twin)
+{
+    (void)atomic_fetch_add_explicit(&twin->handovers, 1, memory_order_acq_rel);
+}
 
 /* Room for the descriptors of one message. */
 typedef union control {
@@ -55,7 +66,7 @@ typedef union control {
 /* ---- messages ---- */
 
 /* One message: the pointer or code in `word`, and descriptors. 0 or -errno. */
-static int send_message(int socket, uintptr_t word, const int *fds, size_t count)
+static int send_message(rpi_private *twin, int socket, uintptr_t word, const int *fds, size_t count)
 {
     control rights;
     struct iovec content = {&word, sizeof word};
@@ -71,6 +82,7 @@ static int send_message(int socket, uintptr_t word, const int *fds, size_t count
         header->cmsg_len = CMSG_LEN(count * sizeof(int));
         memcpy(CMSG_DATA(header), fds, count * sizeof(int));
     }
+    hand_over(twin);
     for (;;) {
         if (rpi_os.sendmsg(socket, &message, MSG_NOSIGNAL) >= 0) {
             return 0;
@@ -83,7 +95,8 @@ static int send_message(int socket, uintptr_t word, const int *fds, size_t count
 
 /* Receives one message, at most `count_max` descriptors: how many came, -EPIPE at the end, -errno.
  */
-static int receive_message(int socket, uintptr_t *ret_word, int *ret_fds, size_t count_max)
+static int
+receive_message(rpi_private *twin, int socket, uintptr_t *ret_word, int *ret_fds, size_t count_max)
 {
     control rights;
     struct iovec content = {ret_word, sizeof *ret_word};
@@ -98,6 +111,7 @@ static int receive_message(int socket, uintptr_t *ret_word, int *ret_fds, size_t
     do {
         size = rpi_os.recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     } while (size < 0 && errno == EINTR);
+    hand_over(twin);
     if (size < 0 && errno != ECONNRESET) {
         return -errno;
     }
@@ -201,7 +215,7 @@ static void *private_main(void *argument)
     int socket = twin->start_socket;
     int count = leave_table(&socket);
 
-    if (send_message(socket, (uintptr_t)(unsigned)-count, NULL, 0) < 0 || count < 0) {
+    if (send_message(twin, socket, (uintptr_t)(unsigned)-count, NULL, 0) < 0 || count < 0) {
         (void)shutdown(socket, SHUT_RDWR); // the lane must not wait; it closes the number
         return NULL;
     }
@@ -209,7 +223,7 @@ static void *private_main(void *argument)
         request *work = NULL;
         int i;
 
-        count = receive_message(socket, &word, received, RPI_PRIVATE_MAX);
+        count = receive_message(twin, socket, &word, received, RPI_PRIVATE_MAX);
         if (count < 0) {
             if (twin->abandoned) {
                 drop_last(twin);
@@ -229,7 +243,7 @@ static void *private_main(void *argument)
         for (i = 0; i < count; i++) {
             (void)rpi_os.close(received[i]); // duplicates
         }
-        if (send_message(socket, 0, &twin->pidfd, twin->pidfd >= 0 ? 1 : 0) < 0) {
+        if (send_message(twin, socket, 0, &twin->pidfd, twin->pidfd >= 0 ? 1 : 0) < 0) {
             drop_last(twin);
             break;
         }
@@ -270,7 +284,7 @@ int rpi_private_open(const rp_allocator *allocator, const rpi_maker *like, rpi_p
     if (r < 0) {
         goto fail;
     }
-    r = receive_message(ends[0], &error, NULL, 0);
+    r = receive_message(twin, ends[0], &error, NULL, 0);
     r = r < 0 ? r : -(int)error;
     if (r < 0) {
         (void)shutdown(ends[0], SHUT_RDWR); // it ends, if it has not: both sides are told
@@ -314,6 +328,7 @@ void rpi_private_close_forked(rpi_private *twin)
 static void abandon(rpi_private *twin, int error, rpi_made *ret_made)
 {
     twin->abandoned = true;
+    hand_over(twin);
     rpi_private_close(twin);
     *ret_made = (rpi_made){0, -1, error, RPI_PHASE_CLONE};
 }
@@ -324,9 +339,9 @@ static int drop_child(rpi_private *twin)
     request work = {.kind = REQUEST_DROP};
     uintptr_t word = 0;
     int none = -1;
-    int r = send_message(twin->socket, (uintptr_t)&work, NULL, 0);
+    int r = send_message(twin, twin->socket, (uintptr_t)&work, NULL, 0);
 
-    return r < 0 ? r : receive_message(twin->socket, &word, &none, 0);
+    return r < 0 ? r : receive_message(twin, twin->socket, &word, &none, 0);
 }
 
 int rpi_private_make_child(rpi_private **twin, rpi_child_plan *plan, rpi_made *ret_made)
@@ -345,12 +360,12 @@ int rpi_private_make_child(rpi_private **twin, rpi_child_plan *plan, rpi_made *r
         *ret_made = (rpi_made){0, -1, -errno, RPI_PHASE_CLONE};
         return 0;
     }
-    r = send_message((*twin)->socket, (uintptr_t)&work, plan->kept, plan->kept_count);
+    r = send_message(*twin, (*twin)->socket, (uintptr_t)&work, plan->kept, plan->kept_count);
     (void)rpi_os.close(spare); // a duplicate
     if (r < 0) {
         return -EAGAIN;
     }
-    r = receive_message((*twin)->socket, &word, &pidfd, 1);
+    r = receive_message(*twin, (*twin)->socket, &word, &pidfd, 1);
     if (r == 0 && work.made.error == 0) {
         r = drop_child(*twin);
         work.made = (rpi_made){0, -1, -EMFILE, RPI_PHASE_CLONE};

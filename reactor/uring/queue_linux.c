@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/os.h"
 #include "base/probe.h"
@@ -131,6 +132,14 @@ fail:
     return r;
 }
 
+/* The kernel maps whole pages; a sanitizer forgets only those that it is told of. */
+static size_t whole_pages(size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    return (size + page - 1) / page * page;
+}
+
 /* What io_uring_queue_mmap mapped. The library's own way out would unmap it by calls that nobody
  * sees: a sanitizer then takes the next owner of the addresses for a race. */
 static void unmap(const struct io_uring *ring)
@@ -139,10 +148,10 @@ static void unmap(const struct io_uring *ring)
     const struct io_uring_cq *cq = &ring->cq;
 
     // Cannot fail: they are our mappings.
-    (void)rpi_os.munmap(sq->sqes, sq->ring_entries * sizeof(struct io_uring_sqe));
-    (void)rpi_os.munmap(sq->ring_ptr, sq->ring_sz);
+    (void)rpi_os.munmap(sq->sqes, whole_pages(sq->ring_entries * sizeof(struct io_uring_sqe)));
+    (void)rpi_os.munmap(sq->ring_ptr, whole_pages(sq->ring_sz));
     if (cq->ring_ptr != NULL && cq->ring_ptr != sq->ring_ptr) {
-        (void)rpi_os.munmap(cq->ring_ptr, cq->ring_sz);
+        (void)rpi_os.munmap(cq->ring_ptr, whole_pages(cq->ring_sz));
     }
 }
 
