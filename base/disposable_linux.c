@@ -23,6 +23,7 @@
 #include "base/raw_linux.h"
 
 #define STACK_SIZE ((size_t)64 * 1024)
+#define WORK_SIZE ((size_t)4096) /* a page: sanitizers forget an unmapped one only as a whole */
 #define NO_RESULT (-1)
 
 /* Lies in a shared page. */
@@ -31,6 +32,8 @@ typedef struct disposable {
     void *argument;
     volatile int result;
 } disposable;
+
+_Static_assert(sizeof(disposable) <= WORK_SIZE, "it fits its page");
 
 bool rpi_on_valgrind(void)
 {
@@ -144,7 +147,7 @@ int rpi_disposable_run(rpi_disposable_fn *fn, void *argument, rpi_disposable_mem
     if (rpi_on_valgrind()) {
         return -ENOSYS;
     }
-    work = rpi_os.mmap(NULL, sizeof *work, protection, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    work = rpi_os.mmap(NULL, WORK_SIZE, protection, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     stack = rpi_os.mmap(NULL, STACK_SIZE, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (work == MAP_FAILED || stack == MAP_FAILED) {
         goto done;
@@ -163,7 +166,7 @@ int rpi_disposable_run(rpi_disposable_fn *fn, void *argument, rpi_disposable_mem
 
 done:
     if (work != MAP_FAILED) {
-        (void)rpi_os.munmap(work, sizeof *work); // cannot fail: it is our mapping
+        (void)rpi_os.munmap(work, WORK_SIZE); // cannot fail: it is our mapping
     }
     if (stack != MAP_FAILED) {
         (void)rpi_os.munmap(stack, STACK_SIZE);
