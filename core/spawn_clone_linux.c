@@ -5,7 +5,10 @@
  * With clone3 the kernel clears the handlers in the child, so that no signal can run one of the
  * host's there. With clone the child does it itself, and until then every signal is blocked, by the
  * kernel's own call: the C library leaves two of its own open. They are open again right after, as
- * a host's setgid() waits for every thread to handle one. */
+ * a host's setgid() waits for every thread to handle one.
+ *
+ * The child shares the host's descriptor table too, to take out of it by close_range what it needs.
+ * Where close_range is refused it gets a copy, which costs what the table is long. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -22,7 +25,7 @@
 #define GUARD_SIZE ((size_t)64 * 1024) /* a page of any size */
 
 #define CLEAR_SIGHAND UINT64_C(0x100000000) /* CLONE_CLEAR_SIGHAND, Linux 5.5 */
-#define CLONE_FLAGS ((uint64_t)CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD)
+#define CLONE_FLAGS ((uint64_t)CLONE_VM | CLONE_VFORK | CLONE_PIDFD)
 
 char *rpi_maker_stack(rpi_maker *maker)
 {
@@ -109,13 +112,14 @@ static void ids_end(int dumpable)
 static int make(rpi_maker *maker, rpi_child_plan *plan, int *ret_pidfd)
 {
     char *top = rpi_maker_stack(maker);
-    rpi_clone_args args = {.flags = CLONE_FLAGS | CLEAR_SIGHAND, .exit_signal = SIGCHLD};
+    const uint64_t flags = CLONE_FLAGS | (plan->shares_table ? (uint64_t)CLONE_FILES : 0);
+    rpi_clone_args args = {.flags = flags | CLEAR_SIGHAND, .exit_signal = SIGCHLD};
 
     if (top == NULL) {
         return -ENOMEM;
     }
     if (maker->method == RPI_SPAWN_CLONE) {
-        return rpi_os.clone(CLONE_FLAGS | SIGCHLD, top, ret_pidfd, rpi_child_main, plan);
+        return rpi_os.clone(flags | SIGCHLD, top, ret_pidfd, rpi_child_main, plan);
     }
     args.pidfd = (uintptr_t)ret_pidfd;
     args.stack = (uintptr_t)(top - STACK_SIZE);
@@ -133,7 +137,7 @@ void rpi_make_by_clone(rpi_maker *maker, rpi_child_plan *plan, rpi_made *ret_mad
     const uint64_t mask = blocks ? rpi_raw_set_mask(~UINT64_C(0)) : 0;
     int pid = 0;
 
-    plan->shares_table = true;
+    plan->shares_table = maker->has_close_range;
     plan->resets_all = !clears;
     pid = make(maker, plan, &made.pidfd);
     if (blocks) {

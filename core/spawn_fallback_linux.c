@@ -1,5 +1,6 @@
-/* Children where clone with shared memory is refused: by posix_spawn of the C library, and by fork.
- * Same contract, higher cost: both copy the descriptor table, fork the memory map too.
+/* Children where clone with shared memory is refused, or where this architecture has no trampoline
+ * for it: by posix_spawn of the C library, and by fork. Same contract, higher cost: both copy the
+ * descriptor table, fork the memory map too.
  *
  * posix_spawn says only an errno: the phase is found out afterwards. What it cannot do (ids,
  * limits, umask, priority, numbers far apart) goes to fork. The pidfd is opened after the fact: in

@@ -151,7 +151,8 @@ static void
 make_child(const rpi_spawn_site *site, lane *own, rpi_child_plan *plan, rpi_made *ret_made)
 {
     const bool by_table =
-        site->ability.method == RPI_SPAWN_CLONE3 || site->ability.method == RPI_SPAWN_CLONE;
+        (site->ability.method == RPI_SPAWN_CLONE3 || site->ability.method == RPI_SPAWN_CLONE) &&
+        site->ability.has_close_range; // else the table is copied, wherever the ends lie
     struct timespec pause = {0, BUSY_FIRST_NS};
     int tries = BUSY_TRIES;
 

@@ -2,8 +2,9 @@
  * child (base/disposable.h), as a filter may kill whoever tries. The child of the trial does what
  * matters and may be refused: it unshares its table by close_range.
  *
- * The order is that of cost: clone3, clone, posix_spawn, fork. Under valgrind, which ends a program
- * at the first unusual clone, no trial is made: fork. */
+ * The order is that of cost: clone3 and clone with a shared table, the same with a copied one where
+ * close_range is refused, posix_spawn (architectures without trampolines), fork. Under valgrind,
+ * which ends a program at the first unusual clone, no trial is made: fork. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -23,31 +24,33 @@
 #define NO_SUCH_PROGRAM "/dev/null/program" /* ENOTDIR in any system that has a /dev/null */
 
 #define CLEAR_SIGHAND UINT64_C(0x100000000)
-#define TRIAL_FLAGS ((uint64_t)CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD)
+#define TRIAL_FLAGS ((uint64_t)CLONE_VM | CLONE_VFORK | CLONE_PIDFD)
 
 typedef struct trial {
     bool by_clone3;
-    volatile bool unshared; /* written by the trial's child, in memory that it shares */
+    bool shares_table;
+    volatile bool ran; /* written by the trial's child, in memory that it shares */
     char *stack;
 } trial;
 
 /* ---- in the disposable child and its children ---- */
 
-RPI_CHILD_CODE static int unshare_main(void *argument)
+RPI_CHILD_CODE static int trial_main(void *argument)
 {
     trial *own = argument;
 
-    own->unshared = rpi_raw_close_range(3, UINT_MAX, RPI_CLOSE_RANGE_UNSHARE) == 0;
+    own->ran = !own->shares_table || rpi_raw_close_range(3, UINT_MAX, RPI_CLOSE_RANGE_UNSHARE) == 0;
     return 0;
 }
 
 RPI_CHILD_CODE static int try_clone(void *argument)
 {
     trial *own = argument;
+    const uint64_t flags = TRIAL_FLAGS | (own->shares_table ? (uint64_t)CLONE_FILES : 0);
     int pidfd = -1;
     long pid = 0;
 
-    own->unshared = false;
+    own->ran = false;
     if (own->by_clone3) {
         rpi_clone_args args;
         unsigned i;
@@ -55,18 +58,18 @@ RPI_CHILD_CODE static int try_clone(void *argument)
         for (i = 0; i < sizeof args / sizeof(uint64_t); i++) {
             ((volatile uint64_t *)&args)[i] = 0; // volatile: no call to memset
         }
-        args.flags = TRIAL_FLAGS | CLEAR_SIGHAND;
+        args.flags = flags | CLEAR_SIGHAND;
         args.pidfd = (uintptr_t)&pidfd;
         args.stack = (uintptr_t)own->stack;
         args.stack_size = TRIAL_STACK_SIZE;
-        pid = rpi_clone3(&args, sizeof args, unshare_main, own);
+        pid = rpi_clone3(&args, sizeof args, trial_main, own);
     } else {
-        pid = rpi_clone(TRIAL_FLAGS, own->stack + TRIAL_STACK_SIZE, &pidfd, unshare_main, own);
+        pid = rpi_clone(flags, own->stack + TRIAL_STACK_SIZE, &pidfd, trial_main, own);
     }
     if (pid > 0) {
         (void)rpi_raw(SYS_wait4, pid, 0, __WALL, 0, 0); // at worst init reaps it
     }
-    return pid > 0 && pidfd >= 0 && own->unshared;
+    return pid > 0 && pidfd >= 0 && own->ran;
 }
 
 RPI_CHILD_CODE static int try_close_range(void *argument)
@@ -130,8 +133,10 @@ RPI_CHILD_CODE static int try_pidfd_open(void *argument)
 
 /* ---- in the host ---- */
 
-static rpi_spawn_method find_method(trial *own)
+/* clone3 or clone, with a shared or a copied table; UNKNOWN: neither. */
+static rpi_spawn_method find_clone(trial *own, bool shares_table)
 {
+    own->shares_table = shares_table;
     own->by_clone3 = true;
     if (rpi_disposable_run(try_clone, own, RPI_DISPOSABLE_SHARED) == 1) {
         return RPI_SPAWN_CLONE3;
@@ -140,6 +145,11 @@ static rpi_spawn_method find_method(trial *own)
     if (rpi_disposable_run(try_clone, own, RPI_DISPOSABLE_SHARED) == 1) {
         return RPI_SPAWN_CLONE;
     }
+    return RPI_SPAWN_UNKNOWN;
+}
+
+static rpi_spawn_method find_fallback(trial *own)
+{
     if (rpi_disposable_run(try_posix_spawn, NULL, RPI_DISPOSABLE_COPY) == 1) {
         return RPI_SPAWN_POSIX_SPAWN;
     }
@@ -154,7 +164,7 @@ static rpi_spawn_ability probe(void)
 {
     rpi_maker maker = {.method = RPI_SPAWN_UNKNOWN}; // for its stack
     rpi_spawn_ability ability = {RPI_SPAWN_FORK, true};
-    trial own = {false, false, NULL};
+    trial own = {false, false, false, NULL};
     char *top = NULL;
 
     if (rpi_on_valgrind()) {
@@ -165,10 +175,16 @@ static rpi_spawn_ability probe(void)
         return ability;
     }
     own.stack = top - TRIAL_STACK_SIZE;
-    ability.method = find_method(&own);
-    if (ability.method != RPI_SPAWN_CLONE3 && ability.method != RPI_SPAWN_CLONE) {
+    ability.method = find_clone(&own, true);
+    if (ability.method == RPI_SPAWN_UNKNOWN) {
         ability.has_close_range =
-            rpi_disposable_run(try_close_range, NULL, RPI_DISPOSABLE_COPY) == 1;
+            rpi_disposable_run(try_close_range, NULL, RPI_DISPOSABLE_SHARED) == 1;
+        if (!ability.has_close_range) {
+            ability.method = find_clone(&own, false);
+        }
+    }
+    if (ability.method == RPI_SPAWN_UNKNOWN) {
+        ability.method = find_fallback(&own);
     }
     rpi_maker_fini(&maker);
     return ability;
