@@ -1,8 +1,9 @@
 /* Admission: the queue in front of the spawner. Launches wait here, first in first out, while
  * process_max children live, while enough of them are with the spawner, or while the system has no
  * room (descriptors, processes, memory); a launch that the system refused is tried again when a
- * child of ours ends. A refusal surfaces only when nothing of ours is alive that could free
- * anything and the launch was tried alone. Called by process.c; works as a task of the turn. */
+ * child of ours ends, and now and then, as others may make room too. A refusal surfaces only when
+ * nothing of ours is alive that could free anything and the launch was tried alone. Called by
+ * process.c; works as a task of the turn. */
 #include <errno.h>
 
 #include "base/assert.h"
@@ -14,6 +15,8 @@
 enum {
     LAUNCHING_MAX = 128
 };
+
+#define AGAIN_NS (100 * RP_MILLISECOND)
 
 static rp_process *process_of(rpi_list *node)
 {
@@ -132,9 +135,19 @@ void rpi_admission_run(rpi_task *task)
         rp_process *process = process_of(loop->queue.next);
 
         if (!may_admit(loop, process)) {
+            if (loop->refused) { /* room is not only made by children of ours */
+                rpi_timer_set(&loop->reactor, &loop->refused_timer,
+                              loop->reactor.now_ns + AGAIN_NS);
+            }
             return;
         }
         admit(loop, process);
     }
     loop->refused = false;
+    rpi_timer_off(&loop->reactor, &loop->refused_timer);
+}
+
+void rpi_admission_again(rpi_timer *timer)
+{
+    rpi_admission_wake(RPI_CONTAINER(timer, rp_loop, refused_timer));
 }

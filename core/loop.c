@@ -112,6 +112,10 @@ static int open_parts(rp_loop *loop, const rp_loop_options *options)
     if (r < 0) {
         return r;
     }
+    r = rpi_timer_init(&loop->reactor, &loop->refused_timer, rpi_admission_again);
+    if (r < 0) {
+        goto fail_timer;
+    }
     r = rpi_ring_pool_open(&loop->allocator, loop->ring_size, &loop->rings);
     if (r < 0) {
         goto fail_rings;
@@ -125,6 +129,8 @@ static int open_parts(rp_loop *loop, const rp_loop_options *options)
 fail_spawner:
     rpi_ring_pool_close(loop->rings);
 fail_rings:
+    rpi_timer_fini(&loop->reactor, &loop->refused_timer);
+fail_timer:
     rpi_timer_fini(&loop->reactor, &loop->memory_timer);
     return r;
 }
@@ -408,6 +414,7 @@ static void loop_free_forked(rp_loop *loop)
         rpi_process_free_forked(RPI_CONTAINER(node, rp_process, node));
     }
     rpi_spawner_close(loop->spawner);
+    rpi_timer_fini(&loop->reactor, &loop->refused_timer);
     rpi_timer_fini(&loop->reactor, &loop->memory_timer);
     rpi_reactor_fini_forked(&loop->reactor);
     rpi_ring_pool_close(loop->rings);
@@ -438,6 +445,7 @@ int rp_loop_close(rp_loop *loop)
     count = count_unended(loop);
     rpi_spawner_close(loop->spawner);
     drop_processes(loop);
+    rpi_timer_fini(&loop->reactor, &loop->refused_timer);
     rpi_timer_fini(&loop->reactor, &loop->memory_timer);
     rpi_task_cancel(&loop->admission);
     rpi_reactor_fini(&loop->reactor);

@@ -39,7 +39,8 @@ struct rp_loop {
     uint32_t launching; /* with the spawner */
     uint32_t credit; /* launches that may be tried while refused: one for each child that ended or
                         started */
-    rpi_timer memory_timer; /* asks for ring memory again that the system refused */
+    rpi_timer memory_timer;  /* asks for ring memory again that the system refused */
+    rpi_timer refused_timer; /* tries a refused launch again: others may have made room */
     uint64_t order_next;
     uint64_t kernel_calls; /* by core/, of the loop's thread */
     uint64_t spawned, exited, bytes_read, reads;
@@ -71,6 +72,8 @@ int rpi_loop_wait_turn(rp_loop *loop, uint64_t until_ns);
 typedef struct rp_process rp_process;
 
 void rpi_admission_run(rpi_task *task);
+/** Time to try a refused launch again. */
+void rpi_admission_again(rpi_timer *timer);
 /** Puts a process at its place in the queue (by order) and looks at the queue soon. */
 void rpi_admission_add(rp_process *process);
 void rpi_admission_remove(rp_process *process);

@@ -214,7 +214,44 @@ BACKEND_TEST(admission, tells_of_too_few_descriptors_where_nothing_could_free_an
     cr_assert_eq(rp_loop_close(on.loop), 0);
 }
 
-/* Refusals of every kind that passes, each at some moment of a run of many. */
+/* A child that stays alive, so that no launch is ever the last hope. */
+static void start_anchor(stage *on, actor *anchor)
+{
+    rp_command command = stage_command(CHILD("pause"));
+
+    actor_spawn(on, anchor, &command, 0);
+    stage_run_until(on, &anchor->counts[ACTOR_STARTED], 1);
+}
+
+/* Starts COUNT children with a refusal at every other turn of the first half. */
+static void run_refused(stage *on, const char *entry, int error)
+{
+    static actor children[COUNT];
+    rp_command command = stage_command(CHILD("echo", "x"));
+    roll all = {0};
+
+    memset(children, 0, sizeof children);
+    rpi_fault_os_start();
+    for (int k = 0; k < COUNT; k++) {
+        children[k].hook = note;
+        children[k].context = &all;
+        actor_spawn(on, &children[k], &command, ACTOR_LINES);
+    }
+    for (unsigned int turn = 0; all.ended < COUNT; turn++) {
+        if (turn % 2 == 0 && all.ended < COUNT / 2) {
+            rpi_fault_os_fail(entry, 1, error);
+        }
+        cr_assert_geq(rp_loop_run_once(on->loop, 30 * RP_SECOND), 0);
+    }
+    cr_assert(rpi_fault_os_fired());
+    rpi_fault_os_stop();
+    for (int k = 0; k < COUNT; k++) {
+        actor_check_code(&children[k], 0);
+        cr_assert_str_eq(actor_lines(&children[k], RP_STDOUT), "[x]");
+        actor_free(&children[k]);
+    }
+}
+
 BACKEND_TEST(admission, tries_again_whatever_passing_error_there_was)
 {
     static const struct {
@@ -223,32 +260,36 @@ BACKEND_TEST(admission, tries_again_whatever_passing_error_there_was)
     } refusals[] = {{"pipe2", EMFILE}, {"pipe2", ENFILE}, {"clone3", EAGAIN}, {"clone3", ENOMEM}};
 
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-        static actor children[COUNT];
-        rp_command command = stage_command(CHILD("echo", "x"));
-        roll all = {0};
+        actor anchor = {0};
         stage on;
 
-        memset(children, 0, sizeof children);
         stage_open(&on, *backend, NULL);
-        rpi_fault_os_start();
-        for (int k = 0; k < COUNT; k++) {
-            children[k].hook = note;
-            children[k].context = &all;
-            actor_spawn(&on, &children[k], &command, ACTOR_LINES);
-        }
-        for (unsigned int turn = 0; all.ended < COUNT; turn++) {
-            if (turn % 2 == 0 && all.ended < COUNT / 2) {
-                rpi_fault_os_fail(refusals[i].entry, 1, refusals[i].error);
-            }
-            cr_assert_geq(rp_loop_run_once(on.loop, 30 * RP_SECOND), 0);
-        }
-        cr_assert(rpi_fault_os_fired());
-        rpi_fault_os_stop();
-        for (int k = 0; k < COUNT; k++) {
-            actor_check_code(&children[k], 0);
-            cr_assert_str_eq(actor_lines(&children[k], RP_STDOUT), "[x]");
-            actor_free(&children[k]);
-        }
+        start_anchor(&on, &anchor);
+        run_refused(&on, refusals[i].entry, refusals[i].error);
+        cr_assert_eq(rp_kill(anchor.process), 0);
+        stage_run(&on);
         stage_close(&on);
     }
+}
+
+/* Room may be made by others than children of ours, none of which need ever end. */
+BACKEND_TEST(admission, tries_again_although_no_child_ends)
+{
+    rp_command command = stage_command(CHILD("exit", "5"));
+    actor anchor = {0};
+    actor child = {0};
+    stage on;
+
+    stage_open(&on, *backend, NULL);
+    start_anchor(&on, &anchor);
+    rpi_fault_os_start();
+    rpi_fault_os_fail("pipe2", 1, EMFILE);
+    actor_play(&on, &child, &command, 0);
+    cr_assert(rpi_fault_os_fired());
+    rpi_fault_os_stop();
+    actor_check_code(&child, 5);
+    cr_assert_eq(anchor.counts[ACTOR_DONE], 0);
+    cr_assert_eq(rp_kill(anchor.process), 0);
+    stage_run(&on);
+    stage_close(&on);
 }
