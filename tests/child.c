@@ -389,12 +389,7 @@ static void tell_ids(void)
 
 static void burn(long milliseconds)
 {
-    volatile uint64_t work = 0;
-
     while ((long)(clock() / (CLOCKS_PER_SEC / 1000)) < milliseconds) {
-        for (int i = 0; i < 100000; i++) {
-            work += (uint64_t)i;
-        }
     }
 }
 
