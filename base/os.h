@@ -43,6 +43,7 @@ typedef struct rpi_os_table {
     int (*open)(const char *path, int flags, mode_t mode);
     int (*close)(int fd);
     ssize_t (*read)(int fd, void *memory, size_t size);
+    ssize_t (*pread)(int fd, void *memory, size_t size, off_t offset);
     ssize_t (*write)(int fd, const void *memory, size_t size);
     int (*pipe2)(int ends[2], int flags);
     int (*socketpair)(int domain, int type, int protocol, int ends[2]);

@@ -199,6 +199,7 @@ rpi_os_table rpi_os = {
     .open = os_open,
     .close = close,
     .read = read,
+    .pread = pread,
     .write = write,
     .pipe2 = pipe2,
     .socketpair = socketpair,

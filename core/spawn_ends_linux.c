@@ -24,7 +24,7 @@ void rpi_close(int fd)
 }
 
 /* Half of a small table, so that there is room above and below. */
-int rpi_base_look_up(void)
+int rpi_high_look_up(void)
 {
     struct rlimit limit;
 
@@ -34,20 +34,20 @@ int rpi_base_look_up(void)
     return limit.rlim_cur < 6 ? 3 : (int)(limit.rlim_cur / 2);
 }
 
-/* Moves a descriptor of ours up. The new number, or the old one when there is no room above;
- * -errno only where it would have to stay in 0 to 2, and then it is closed. */
-int rpi_move_up(int *base, int fd)
+/* Moves a descriptor of ours up, unless it may stay. The new number, or the old one when there is
+ * no room above; -errno only where it would have to stay in 0 to 2, and then it is closed. */
+int rpi_move_up(rpi_room *room, int fd)
 {
     int moved = -1;
     int r = 0;
 
-    if (fd < 0 || fd >= *base) {
+    if (fd < 0 || fd >= room->high || (fd > 2 && fd < room->low)) {
         return fd;
     }
-    moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, *base);
+    moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, room->high);
     if (moved < 0 && errno == EINVAL) {
-        *base = rpi_base_look_up(); // the host has lowered its limit
-        moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, *base);
+        room->high = rpi_high_look_up(); // the host has lowered its limit
+        moved = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, room->high);
     }
     if (moved < 0) {
         if (fd > 2) {
@@ -78,7 +78,7 @@ int rpi_move_out_of_stdio(int fd)
 
 /* A pipe for the child's stream `stream`: our end high, closed on exec and non-blocking. The
  * child's end must block, so the flag is not pipe2's. 0 or -errno. */
-static int open_pipe(int *base, int stream, int *ret_child, int *ret_own)
+static int open_pipe(rpi_room *room, int stream, int *ret_child, int *ret_own)
 {
     const int mine = stream == 0 ? 1 : 0;
     int ends[2];
@@ -89,7 +89,7 @@ static int open_pipe(int *base, int stream, int *ret_child, int *ret_own)
     if (rpi_os.pipe2(ends, O_CLOEXEC) < 0) {
         return -errno;
     }
-    kept = rpi_move_up(base, ends[mine]);
+    kept = rpi_move_up(room, ends[mine]);
     child = rpi_move_out_of_stdio(ends[1 - mine]);
     if (kept < 0 || child < 0) {
         r = kept < 0 ? kept : child;
@@ -146,7 +146,7 @@ static int open_file(const rpi_launch_end *end)
 }
 
 /* Opens what the child's stream `stream` needs. 0 or -errno. */
-static int open_end(int null_fd, int *base, rpi_launch *launch, int stream, rpi_ends *opened)
+static int open_end(int null_fd, rpi_room *room, rpi_launch *launch, int stream, rpi_ends *opened)
 {
     const rpi_launch_end *end = &launch->ends[stream];
     int fd = -1;
@@ -160,7 +160,7 @@ static int open_end(int null_fd, int *base, rpi_launch *launch, int stream, rpi_
         break;
     case RPI_END_PIPE:
         opened->owned[stream] = true;
-        r = open_pipe(base, stream, &fd, &launch->pipes[stream]);
+        r = open_pipe(room, stream, &fd, &launch->pipes[stream]);
         break;
     case RPI_END_INHERIT:
         // Looked at before pipes are made, which could land on a closed one.
@@ -195,7 +195,7 @@ void rpi_ends_close(rpi_ends *ends)
 
 /* Inherited ends first, then the others. 0 or -errno with the phase; nothing is open then. */
 int rpi_ends_open(
-    int null_fd, int *base, rpi_launch *launch, rpi_ends *ret_ends, rpi_phase *ret_phase)
+    int null_fd, rpi_room *room, rpi_launch *launch, rpi_ends *ret_ends, rpi_phase *ret_phase)
 {
     rpi_ends opened = {{-1, -1, -1}, {false, false, false}};
     int r = 0;
@@ -205,7 +205,7 @@ int rpi_ends_open(
     for (pass = 0; pass < 2; pass++) {
         for (i = 0; i < 3 && r == 0; i++) {
             if ((launch->ends[i].kind == RPI_END_INHERIT) == (pass == 0)) {
-                r = open_end(null_fd, base, launch, i, &opened);
+                r = open_end(null_fd, room, launch, i, &opened);
                 *ret_phase = launch->ends[i].kind == RPI_END_PIPE ? RPI_PHASE_PIPE : RPI_PHASE_OPEN;
             }
         }

@@ -27,7 +27,9 @@
 
 #define LOW_ENOUGH 256   /* a table copied up to here costs less than handing descriptors over */
 #define SLOT_WORTH 32    /* so many descriptors above the slots cost what using them does */
+#define KEPT_LOW 6       /* so many of ours above the slots cost a child less than moving them */
 #define BASE_LAUNCHES 64 /* launches between two looks at the descriptor limit */
+#define STATUS_MAX 2048  /* of /proc/self/status, up to SigIgn and beyond */
 #define THREAD_STACK_SIZE ((size_t)512 * 1024)
 
 /* A program that somebody has open for writing: usually a child of the host that has not come to
@@ -42,8 +44,8 @@ typedef struct lane {
     rpi_slots slots;
     rpi_private *twin; /* made when first needed */
     bool twin_refused;
-    int base;           /* our descriptors go there */
-    uint32_t base_left; /* launches until it is looked up again */
+    rpi_room room;      /* where our descriptors go */
+    uint32_t room_left; /* launches until it is looked up again */
 } lane;
 
 struct rpi_spawn_site {
@@ -51,7 +53,11 @@ struct rpi_spawn_site {
     uint32_t lane_count;
     rpi_spawn_ability ability;
     rpi_placeholder placeholder;
-    int null_fd; /* owned; -1: none */
+    int null_fd;   /* owned; -1: none */
+    int kept_low;  /* our descriptors below it stay where they are */
+    int status_fd; /* owned: /proc/self/status; -1: none */
+    dev_t status_device;
+    ino_t status_inode; /* by which it is known */
     pthread_mutex_t ignored_mutex;
     uint64_t ignored;          /* signals that the host ignores, bit n - 1 for signal n; */
     uint64_t ignored_taken_ns; /* as of then; under the mutex */
@@ -173,23 +179,89 @@ make_child(const rpi_spawn_site *site, lane *own, rpi_child_plan *plan, rpi_made
 
 /* ---- a launch ---- */
 
-/* The signals that a child made for a launch of that time must set to default, as exec keeps
- * ignored ones. Asking for all costs as much as ten other calls: one answer serves all launches
- * that were queued before it. */
-static uint64_t ignored_signals(rpi_spawn_site *site, uint64_t queued_ns)
+/* Whether descriptor `status_fd` still is what was opened: a host may close descriptors that it
+ * does not know, and use their numbers again. */
+static bool has_status(const rpi_spawn_site *site)
+{
+    struct stat status;
+
+    return site->status_fd >= 0 && rpi_os.fstat(site->status_fd, &status) == 0 &&
+           status.st_ino == site->status_inode && status.st_dev == site->status_device;
+}
+
+static void open_status(rpi_spawn_site *site)
+{
+    struct stat status;
+
+    site->status_fd = rpi_os.open("/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
+    if (site->status_fd >= 0) {
+        site->status_fd = rpi_move_out_of_stdio(site->status_fd);
+    }
+    if (site->status_fd < 0) {
+        return;
+    }
+    if (rpi_os.fstat(site->status_fd, &status) < 0) {
+        rpi_close(site->status_fd); // it could not be told from another one later
+        site->status_fd = -1;
+        return;
+    }
+    site->status_device = status.st_dev;
+    site->status_inode = status.st_ino;
+}
+
+/* The ignored signals from "SigIgn:" of our status: two calls instead of one a signal, and half of
+ * their time. Whether it was there. */
+static bool read_ignored(const rpi_spawn_site *site, uint64_t *ret_ignored)
+{
+    static const char name[] = "\nSigIgn:";
+    char text[STATUS_MAX];
+    const char *at = NULL;
+    char *end = NULL;
+    ssize_t size = -1;
+
+    if (has_status(site)) {
+        size = rpi_os.pread(site->status_fd, text, sizeof text - 1, 0);
+    }
+    if (size <= 0) {
+        return false;
+    }
+    text[size] = '\0';
+    at = strstr(text, name);
+    if (at == NULL) {
+        return false;
+    }
+    at += sizeof name - 1;
+    *ret_ignored = strtoull(at, &end, 16);
+    return *end == '\n' && end - at >= 17; // a tab and all sixteen digits
+}
+
+/* The same by a call a signal. */
+static uint64_t ask_ignored(void)
 {
     uint64_t ignored = 0;
     int number;
 
+    for (number = 1; number <= RPI_RAW_SIGNAL_MAX; number++) {
+        if (rpi_raw_handler(number) == RPI_RAW_IGNORED) {
+            ignored |= UINT64_C(1) << (number - 1);
+        }
+    }
+    return ignored;
+}
+
+/* The signals that a child made for a launch of that time must set to default, as exec keeps
+ * ignored ones. One answer serves all launches that were queued before it. */
+static uint64_t ignored_signals(rpi_spawn_site *site, uint64_t queued_ns)
+{
+    uint64_t ignored = 0;
+
     (void)pthread_mutex_lock(&site->ignored_mutex); // cannot fail: a plain mutex
     if (site->ignored_taken_ns <= queued_ns) {
         site->ignored_taken_ns = rpi_clock_now_ns();
-        for (number = 1; number <= RPI_RAW_SIGNAL_MAX; number++) {
-            if (number != SIGHUP && rpi_raw_handler(number) == RPI_RAW_IGNORED) {
-                ignored |= UINT64_C(1) << (number - 1);
-            }
+        if (!read_ignored(site, &ignored)) {
+            ignored = ask_ignored();
         }
-        site->ignored = ignored;
+        site->ignored = ignored & ~(UINT64_C(1) << (SIGHUP - 1));
     }
     ignored = site->ignored;
     (void)pthread_mutex_unlock(&site->ignored_mutex);
@@ -233,7 +305,7 @@ make_and_hold(rpi_spawn_site *site, lane *own, rpi_launch *launch, const rpi_end
     }
     launch->started_ns = rpi_clock_now_ns();
     launch->pid = made.pid;
-    r = rpi_move_up(&own->base, made.pidfd);
+    r = rpi_move_up(&own->room, made.pidfd);
     launch->pidfd = r;
     if (r < 0 && made.pidfd >= 0) {
         // It landed in 0 to 2, which the host has closed, and there is no other place.
@@ -250,15 +322,15 @@ void rpi_spawn_carry_out(rpi_spawn_site *site, uint32_t number, rpi_launch *laun
     rpi_ends opened;
     int r = 0;
 
-    if (own->base_left-- == 0) {
-        own->base = rpi_base_look_up();
-        own->base_left = BASE_LAUNCHES;
+    if (own->room_left-- == 0) {
+        own->room = (rpi_room){.low = site->kept_low, .high = rpi_high_look_up()};
+        own->room_left = BASE_LAUNCHES;
     }
     launch->error = 0;
     launch->phase = NULL;
     launch->started_ns = 0;
     launch->launched_ns = rpi_clock_now_ns();
-    r = rpi_ends_open(site->null_fd, &own->base, launch, &opened, &phase);
+    r = rpi_ends_open(site->null_fd, &own->room, launch, &opened, &phase);
     if (r < 0) {
         fail_launch(launch, r, phase);
         return;
@@ -332,6 +404,7 @@ static int reserve_slots(rpi_spawn_site *site)
             rpi_slots_close(&site->lanes[i].slots, &site->placeholder);
             break;
         }
+        site->kept_low = rpi_slots_highest(&site->lanes[i].slots) + 1 + KEPT_LOW;
     }
     return r;
 }
@@ -353,6 +426,7 @@ int rpi_spawn_site_open(const rp_allocator *allocator,
     site->lane_count = lane_count;
     site->placeholder.fd = -1;
     site->null_fd = -1;
+    site->status_fd = -1;
     for (i = 0; i < lane_count; i++) {
         site->lanes[i].slots = (rpi_slots){{-1, -1, -1}};
     }
@@ -373,6 +447,9 @@ int rpi_spawn_site_open(const rp_allocator *allocator,
     site->null_fd = rpi_os.open("/dev/null", O_RDWR | O_CLOEXEC, 0);
     if (site->null_fd >= 0) { // without one, launches that need it say so
         site->null_fd = rpi_move_out_of_stdio(site->null_fd);
+    }
+    if (site->ability.method == RPI_SPAWN_CLONE3) {
+        open_status(site);
     }
     r = site->null_fd == -EMFILE ? -EMFILE : reserve_slots(site);
     if (r < 0) {
@@ -404,6 +481,9 @@ static void close_site(rpi_spawn_site *site, bool forked)
     rpi_placeholder_close(&site->placeholder);
     if (rpi_is_null_device(site->null_fd)) {
         (void)rpi_os.close(site->null_fd); // its result says nothing about a device
+    }
+    if (has_status(site)) {
+        (void)rpi_os.close(site->status_fd); // its result says nothing about /proc
     }
     if (!forked) { // there a thread that does not exist may hold it
         (void)pthread_mutex_destroy(&site->ignored_mutex); // cannot fail: nobody holds it

@@ -46,19 +46,26 @@ typedef struct rpi_ends {
     bool owned[3]; /* closed when the child has them */
 } rpi_ends;
 
-/** Opens files and pipes; our ends go to launch->pipes, from *base up. `null_fd` is a /dev/null
+/** Where our own descriptors are kept, so that the low numbers are the children's. */
+typedef struct rpi_room {
+    int low;  /* below it they stay, above 2: a few are cheaper there than moved */
+    int high; /* the others go there and above */
+} rpi_room;
+
+/** Opens files and pipes; our ends go to launch->pipes. `null_fd` is a /dev/null
  * that was one when it was opened, or -1. 0, or -errno with the phase: then the child's ends are
  * closed again, ours are the caller's to close. */
 int rpi_ends_open(
-    int null_fd, int *base, rpi_launch *launch, rpi_ends *ret_ends, rpi_phase *ret_phase);
+    int null_fd, rpi_room *room, rpi_launch *launch, rpi_ends *ret_ends, rpi_phase *ret_phase);
 void rpi_ends_close(rpi_ends *ends);
 
-/** From where on our own descriptors are kept, by the limit as it is now. */
-int rpi_base_look_up(void);
+/** rpi_room.high, by the limit as it is now. */
+int rpi_high_look_up(void);
 
-/** Moves a descriptor of ours up; -1 stays. The new number, or the old one when there is no room
- * above; -errno only where it would have to stay in 0 to 2, and then it is closed. */
-int rpi_move_up(int *base, int fd);
+/** Moves a descriptor of ours up, unless it may stay; -1 stays. The new number, or the old one when
+ * there is no room above; -errno only where it would have to stay in 0 to 2, and then it is closed.
+ */
+int rpi_move_up(rpi_room *room, int fd);
 
 /** Moves a descriptor out of 0 to 2, where it lands in a host that has closed those. The new
  * number, or -errno, and then it is closed. */

@@ -79,7 +79,33 @@ METHOD_TEST(methods, keeps_both_outputs_apart)
     cr_assert_str_eq(end.text[2], "err");
 }
 
-METHOD_TEST(methods, gives_our_ends_high_closed_on_exec_and_nonblocking)
+METHOD_TEST(methods, keeps_low_numbers_for_children_but_a_few)
+{
+    static rig_launch held[4];
+    rpi_spawn_site *site = NULL;
+    int low = 0;
+    int i;
+    int j;
+
+    cr_assert_eq(rpi_spawn_site_open(rpi_alloc_default(), *method, 1, &site), 0);
+    for (i = 0; i < 4; i++) {
+        rig_init(&held[i], "both", NULL);
+        held[i].launch.ends[0].kind = RPI_END_PIPE;
+        rpi_spawn_carry_out(site, 0, &held[i].launch);
+        cr_assert_eq(held[i].launch.error, 0);
+        for (j = 0; j < 3; j++) {
+            low += held[i].launch.pipes[j] < 64 ? 1 : 0;
+        }
+        low += held[i].launch.pidfd < 64 ? 1 : 0;
+    }
+    cr_assert_leq(low, 6);
+    for (i = 0; i < 4; i++) {
+        rig_finish(&held[i], &end);
+    }
+    rpi_spawn_site_close(site);
+}
+
+METHOD_TEST(methods, gives_our_ends_closed_on_exec_and_nonblocking)
 {
     rpi_spawn_site *site = NULL;
     int i;
@@ -90,11 +116,11 @@ METHOD_TEST(methods, gives_our_ends_high_closed_on_exec_and_nonblocking)
     rpi_spawn_carry_out(site, 0, &rig.launch);
     cr_assert_eq(rig.launch.error, 0);
     for (i = 0; i < 3; i++) {
-        cr_assert_geq(rig.launch.pipes[i], 64);
+        cr_assert_gt(rig.launch.pipes[i], 2);
         cr_assert_eq(fcntl(rig.launch.pipes[i], F_GETFD), FD_CLOEXEC);
         cr_assert(fcntl(rig.launch.pipes[i], F_GETFL) & O_NONBLOCK);
     }
-    cr_assert_geq(rig.launch.pidfd, 64);
+    cr_assert_gt(rig.launch.pidfd, 2);
     cr_assert_eq(fcntl(rig.launch.pidfd, F_GETFD), FD_CLOEXEC);
     cr_assert_gt(rig.launch.launched_ns, 0);
     cr_assert_geq(rig.launch.started_ns, rig.launch.launched_ns);

@@ -117,6 +117,7 @@ void rpi_fault_memory_init(rpi_fault_memory *memory, unsigned fail_at)
     X(FAIL_ERRNO, int, open, (const char *a, int b, mode_t c), (a, b, c))                          \
     X(FAIL_CLOSE, int, close, (int a), (a))                                                        \
     X(FAIL_ERRNO, ssize_t, read, (int a, void *b, size_t c), (a, b, c))                            \
+    X(FAIL_ERRNO, ssize_t, pread, (int a, void *b, size_t c, off_t d), (a, b, c, d))               \
     X(FAIL_ERRNO, ssize_t, write, (int a, const void *b, size_t c), (a, b, c))                     \
     X(FAIL_ERRNO, int, pipe2, (int a[2], int b), (a, b))                                           \
     X(FAIL_ERRNO, int, socketpair, (int a, int b, int c, int d[2]), (a, b, c, d))                  \
