@@ -187,6 +187,7 @@ void rpi_process_fail(rp_process *process, int error, const char *phase)
     process->reaped = true;
     process->pid = 0;
     rpi_process_close_pidfd(process);
+    rpi_observers_exited(process);
     rpi_process_advance_later(process);
 }
 
@@ -306,6 +307,7 @@ static void on_exit_op(rpi_op *op)
         uncount(process);
         rpi_pull_ready(process);
     }
+    rpi_observers_exited(process);
     if (process->handlers.exited != NULL) {
         process->handlers.exited(process, &process->exit, process->user);
     }
@@ -367,6 +369,9 @@ void rpi_process_advance(rp_process *process)
     if (process->writer != NULL && !rpi_writer_is_idle(process->writer)) {
         return;
     }
+    if (rpi_observers_hold_done(process)) {
+        return;
+    }
     if (process->launch == NULL) {
         process_finish(process);
     }
@@ -379,6 +384,7 @@ void rpi_process_give_up(rp_process *process, uint32_t survivors)
         rpi_exit_from_loss(&process->exit);
         process->lost_child = true;
         process->state = RPI_PROCESS_EXITED;
+        rpi_observers_exited(process);
         if (process->writer != NULL) {
             rpi_writer_fail(process->writer, RP_EPIPE);
         }
@@ -458,6 +464,7 @@ void rp_process_close(rp_process *process)
         return;
     }
     loop = process->loop;
+    rpi_observers_closed(process);
     process->closed = true;
     process->handlers = (rpi_handlers){0};
     process->detached =

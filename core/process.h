@@ -6,6 +6,7 @@
  *     admission.c     the queue in front of the spawner   reap_linux.c  how it ended
  *     stop.c          signals, the ladder, time-outs      tree_linux.c  what is left of a group
  *     pull.c          iteration that runs the loop        chunks.c      the order of a capture
+ *     observer.c      who else is told of the bytes
  *
  * States walk one way: QUEUED -> LAUNCHING -> RUNNING -> EXITED -> DONE (a failed launch goes to
  * DONE from either of the first two). `closed` is the caller's doing and orthogonal: a closed
@@ -25,6 +26,7 @@
 #include "core/launch.h"
 #include "core/lines.h"
 #include "core/loop.h"
+#include "core/observer.h"
 #include "core/settings.h"
 #include "reactor/reactor.h"
 #include "rp/process.h"
@@ -40,7 +42,7 @@ typedef enum rpi_stream_state {
     RPI_STREAM_REPORTED /* the end was told: eos, or its pulled event */
 } rpi_stream_state;
 
-typedef struct rpi_stream {
+struct rpi_stream {
     rpi_io io;
     rpi_op op; /* READ, or READABLE where rings are few; idle, its node may be in the loop's queue
                   for ring memory */
@@ -55,7 +57,7 @@ typedef struct rpi_stream {
     bool was_empty; /* the last read said so, just now */
     bool shut;      /* by rp_close_output: no further read */
     bool held;      /* somebody held it when it was drained */
-} rpi_stream;
+};
 
 typedef enum rpi_process_state {
     RPI_PROCESS_QUEUED = 0, /* in the admission queue */
@@ -120,6 +122,7 @@ struct rp_process {
     rpi_writer *writer;  /* behind the process; NULL: stdin is not ours */
     rpi_pull *pull;      /* behind the process; NULL: handlers */
     rpi_chunks *chunks;  /* behind the process; NULL: order is not kept */
+    rpi_list observers;  /* rpi_observer.node */
     rpi_tree *tree;      /* owned; while a stop waits for more than the leader */
     rpi_timer timer;     /* the earliest of its time-outs */
     uint64_t step_at_ns; /* when the next step of a stop is due; RP_FOREVER */

@@ -142,6 +142,7 @@ static int process_make(rp_loop *loop, const ingredients *from, rp_process **ret
     process->exit.queued_ns = launch->queued_ns;
     launch->order = loop->order_next++;
     rpi_list_init(&process->node);
+    rpi_list_init(&process->observers);
     rpi_list_init(&launch->node);
     rpi_task_init(&process->task, rpi_process_task);
     launch->user = process;
@@ -172,6 +173,7 @@ void rpi_process_free(rp_process *process)
     rp_loop *loop = process->loop;
 
     RP_ASSERT(process->launch == NULL);
+    rpi_observers_drop(process);
     rpi_list_remove(&process->node);
     rpi_task_cancel(&process->task);
     rpi_timer_fini(&loop->reactor, &process->timer);

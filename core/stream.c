@@ -146,6 +146,7 @@ static void stream_end(rpi_stream *stream)
     rpi_loop_close_fd(process->loop, (int)stream->io.handle);
     process->loop->descriptors--;
     stream->state = RPI_STREAM_ENDED;
+    rpi_observers_ended(process, stream);
 }
 
 static void start_op(rpi_stream *stream, rpi_op_kind kind)
@@ -236,6 +237,7 @@ static void take_in(rpi_stream *stream, uint32_t size)
     if (process->pull != NULL) {
         rpi_pull_note(stream, size);
     }
+    rpi_observers_output(process, stream, (rp_view){data, size});
     if (max != 0 && process->exit.out_bytes + process->exit.err_bytes > max && !process->closed) {
         rpi_stop_for(process, RP_STOP_LIMIT, "output_bytes", &process->settings->stop);
     }

@@ -261,10 +261,8 @@ void rpi_writer_fini(rpi_writer *writer)
 
 /* ---- the public functions ------------------------------------------------------ */
 
-int rp_write(rp_process *process,
-             rp_view bytes,
-             void (*written)(rp_process *, int, void *),
-             void *user)
+static int
+add(rp_process *process, rp_view bytes, void (*written)(rp_process *, int, void *), void *user)
 {
     rpi_writer *writer = process->writer;
     size_t max = process->settings->write_max;
@@ -289,9 +287,39 @@ int rp_write(rp_process *process,
     return rpi_writer_add(writer, bytes, written, user);
 }
 
+static void tell_observers(rp_process *process, rp_view bytes, bool submit)
+{
+    rpi_input input = {.size = bytes.size, .submit = submit};
+
+    if (rpi_list_is_empty(&process->observers)) {
+        return;
+    }
+    input.newline = bytes.size > 0 && (memchr(bytes.data, '\n', bytes.size) != NULL ||
+                                       memchr(bytes.data, '\r', bytes.size) != NULL);
+    rpi_observers_input(process, &input);
+}
+
+int rp_write(rp_process *process,
+             rp_view bytes,
+             void (*written)(rp_process *, int, void *),
+             void *user)
+{
+    int r = add(process, bytes, written, user);
+
+    if (r == 0) {
+        tell_observers(process, bytes, false);
+    }
+    return r;
+}
+
 int rp_submit(rp_process *process, rp_view bytes)
 {
-    return rp_write(process, bytes, NULL, NULL);
+    int r = add(process, bytes, NULL, NULL);
+
+    if (r == 0) {
+        tell_observers(process, bytes, true);
+    }
+    return r;
 }
 
 int rp_close_stdin(rp_process *process)
