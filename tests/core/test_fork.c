@@ -229,3 +229,42 @@ BACKEND_TEST(fork, of_the_host_can_use_the_library_anew)
     check_forked(pid);
     stage_close(&on);
 }
+
+/* At any moment of a launch: what a thread had in its hands is the parent's, and nothing that the
+ * child frees is. */
+BACKEND_TEST(fork, of_the_host_in_the_middle_of_launches_is_survived_by_both)
+{
+    enum {
+        ROUNDS = 150
+    };
+    rp_command command = stage_command(CHILD("digest"));
+    rp_loop_options options = RP_LOOP_OPTIONS_INIT;
+
+    options.backend = *backend;
+    command.input = (rp_view){"some input", 10};
+    command.capture_max = RP_UNLIMITED;
+    for (int round = 0; round < ROUNDS; round++) {
+        rp_loop_stats stats = {.size = sizeof stats};
+        rp_loop *loop = NULL;
+        pid_t pid;
+
+        cr_assert_eq(rp_loop_open(&options, &loop), 0);
+        for (int i = 0; i < 6; i++) {
+            cr_assert_eq(rp_spawn(loop, &command, NULL, NULL, NULL), 0);
+        }
+        for (int turn = 0; turn < round % 6; turn++) {
+            cr_assert_geq(rp_loop_run_once(loop, 0), 0);
+        }
+        pid = fork();
+        cr_assert_geq(pid, 0);
+        if (pid == 0) {
+            MUST(rp_loop_close(loop) == 0);
+            _exit(0);
+        }
+        check_forked(pid);
+        cr_assert_eq(rp_loop_run(loop), 0);
+        cr_assert_eq(rp_loop_get_stats(loop, &stats), 0);
+        cr_assert_eq(stats.exited, 6);
+        cr_assert_eq(rp_loop_close(loop), 0);
+    }
+}
