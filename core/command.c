@@ -280,24 +280,48 @@ static int check_fds(const rp_command *command)
 
 /* ---- transport ------------------------------------------------------------------ */
 
+/** All three streams are the terminal, and it has a size or the default's. */
+static int check_terminal(const rp_command *command)
+{
+    for (rp_stream stream = RP_STDIN; stream <= RP_STDERR; stream++) {
+        if (get_stdio(command, stream)->kind != RP_STDIO_DEFAULT) {
+            return rpi_detail(RP_EINVAL, "%s: all streams of a pseudo-terminal are that",
+                              stream_names[stream]);
+        }
+    }
+    if ((command->pty_rows == 0) != (command->pty_cols == 0)) {
+        return refuse("pty_rows, pty_cols: one of them is zero");
+    }
+    if (command->screen) {
+        return lack("screen: screens are not built in");
+    }
+    return 0;
+}
+
 static int check_transport(const rp_command *command)
 {
+    int r = 0;
+
     switch (command->transport) {
     case RP_PIPES:
     case RP_CONSOLE_SHARED:
     case RP_CONSOLE_ISOLATED:
         break;
     case RP_PTY:
-        return lack("transport: pseudo-terminals are not built in");
+        r = check_terminal(command);
+        break;
     case RP_CONSOLE_FOREGROUND:
         return lack("transport: foreground jobs are not built in");
     default:
         return rpi_detail(RP_EINVAL, "transport: no such one: %d", (int)command->transport);
     }
-    if (command->screen) {
-        return lack("screen: screens are not built in");
+    if (r < 0) {
+        return r;
     }
-    if (command->pty_rows != 0 || command->pty_cols != 0) {
+    if (command->transport != RP_PTY && command->screen) {
+        return refuse("screen: only a pseudo-terminal has one");
+    }
+    if (command->transport != RP_PTY && (command->pty_rows != 0 || command->pty_cols != 0)) {
         return refuse("pty_rows, pty_cols: only a pseudo-terminal has a size");
     }
     if (command->group != NULL) {

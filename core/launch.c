@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "core/command.h"
 #include "core/environment.h"
+#include "pty/pty.h"
 
 #define SHELL "/bin/sh"
 #define PATH_DEFAULT "/bin:/usr/bin" /* where the child has no PATH */
@@ -145,6 +146,10 @@ static rpi_launch_end make_end(builder *built, rp_stream stream, const rp_stdio 
 {
     rpi_launch_end end = {.kind = RPI_END_NULL, .fd = -1};
 
+    if (built->command->transport == RP_PTY) {
+        end.kind = RPI_END_PTY;
+        return end;
+    }
     switch (rpi_command_stdio_kind(built->command, stream)) {
     case RP_STDIO_PIPE:
         end.kind = RPI_END_PIPE;
@@ -175,7 +180,10 @@ static void fill_settings(rpi_launch *launch, const builder *built)
     const rp_command *command = built->command;
 
     launch->own_group = command->transport != RP_CONSOLE_SHARED;
-    launch->new_session = built->posix.new_session;
+    launch->terminal = command->transport == RP_PTY;
+    launch->new_session = built->posix.new_session || launch->terminal;
+    launch->pty_rows = command->pty_rows != 0 ? command->pty_rows : RPI_PTY_ROWS_DEFAULT;
+    launch->pty_cols = command->pty_cols != 0 ? command->pty_cols : RPI_PTY_COLS_DEFAULT;
     launch->no_core = built->posix.no_core;
     launch->set_umask = built->posix.set_umask;
     launch->set_ids = built->posix.set_ids;
@@ -292,6 +300,7 @@ int rpi_launch_build(const rp_allocator *allocator,
         .fd_max = 2,
         .pidfd = -1,
         .pipes = {-1, -1, -1},
+        .slave = -1,
     };
     rpi_list_init(&launch->node);
     r = fill(&built, launch);
@@ -323,6 +332,7 @@ void rpi_launch_free(rpi_launch *launch)
     for (size_t i = 0; i < launch->fd_count; i++) {
         close_owned(launch->fds[i].fd);
     }
+    close_owned(launch->slave);
     close_owned(launch->pidfd);
     rpi_free(launch->allocator, launch, launch->block_size);
 }

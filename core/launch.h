@@ -21,7 +21,8 @@ typedef enum rpi_end_kind {
     RPI_END_FD,      /* `fd`, a duplicate that the launch owns */
     RPI_END_FILE, /* `path` is opened with `open_flags`, mode 0666, seen from the caller's directory
                    */
-    RPI_END_MERGE /* 2 only: whatever 1 is */
+    RPI_END_MERGE, /* 2 only: whatever 1 is */
+    RPI_END_PTY    /* all three: a new pseudo-terminal, the child's controlling one */
 } rpi_end_kind;
 
 typedef struct rpi_launch_end {
@@ -54,9 +55,11 @@ typedef struct rpi_launch {
     int fd_max;       /* the highest number in the child, 2 or more */
     bool own_group;   /* setpgid(0, 0) */
     bool new_session; /* setsid() instead */
+    bool terminal;    /* ends are RPI_END_PTY; a new session */
     bool no_core;     /* RLIMIT_CORE 0 */
     bool set_umask;
     bool set_ids;
+    uint16_t pty_rows, pty_cols;
     uint32_t umask;
     uint32_t uid, gid;
     const uint32_t *groups;
@@ -69,10 +72,13 @@ typedef struct rpi_launch {
     /* What came of it; the spawner writes, then gives the launch back. */
     int64_t pid;          /* 0: no child */
     int pidfd;            /* owned; -1 */
-    int pipes[3];         /* our ends, owned, close-on-exec, O_NONBLOCK, above 2; -1 */
+    int pipes[3];         /* our ends, owned, close-on-exec, O_NONBLOCK, above 2; -1. Of a
+                             pseudo-terminal: [RP_STDOUT] its master, [RP_STDIN] a duplicate of that
+                             for the writer */
+    int slave;            /* a duplicate of the child's end of its pseudo-terminal, as above; -1 */
     int error;            /* 0 = the program runs; else -errno, and no child is left */
-    const char *phase;    /* static: "open", "pipe", "clone", "setsid", "setpgid", "rlimit", "nice",
-                             "ids",    "chdir", "descriptors", "exec"; or NULL */
+    const char *phase;    /* static: "open", "pipe", "terminal", "clone", "setsid", "setpgid",
+                             "rlimit", "nice", "ids", "chdir", "descriptors", "exec"; or NULL */
     uint64_t launched_ns; /* before the system was asked */
     uint64_t started_ns;  /* the program runs */
 } rpi_launch;

@@ -315,6 +315,7 @@ int rp_loop_get_stats(rp_loop *loop, rp_loop_stats *ret_stats)
     stats.live = loop->live - loop->launching;
     stats.queued = loop->queued + loop->launching;
     stats.descriptors = loop->descriptors;
+    stats.ptys = loop->ptys;
     stats.memory_bytes = loop->budget.used;
     memcpy(ret_stats, &stats, size < sizeof stats ? size : sizeof stats);
     return 0;

@@ -14,6 +14,7 @@
 #include "core/exit.h"
 #include "core/loop.h"
 #include "core/process.h"
+#include "core/terminal.h"
 
 static void on_exit_op(rpi_op *op);
 
@@ -57,6 +58,9 @@ static void take_child(rp_process *process, rpi_launch *launch)
 
 static void open_pipes(rp_process *process, rpi_launch *launch)
 {
+    if (process->terminal != NULL) {
+        rpi_terminal_open(process, launch);
+    }
     for (int i = 0; i < 2; i++) {
         rpi_stream_open(&process->streams[i], launch->pipes[i + 1]);
         launch->pipes[i + 1] = -1;
@@ -222,7 +226,7 @@ static void ask_hung_up(rp_process *process, bool ret_hung_up[2])
 
 static void drain(rp_process *process)
 {
-    bool hung_up[2];
+    bool hung_up[2] = {false, false};
 
     if (process->closed) {
         for (int i = 0; i < 2; i++) {
@@ -230,7 +234,11 @@ static void drain(rp_process *process)
         }
         return;
     }
-    ask_hung_up(process, hung_up);
+    if (process->terminal != NULL) {
+        rpi_terminal_let_go(process);
+    } else {
+        ask_hung_up(process, hung_up);
+    }
     for (int i = 0; i < 2; i++) {
         rpi_stream_after_exit(&process->streams[i], hung_up[i]);
     }

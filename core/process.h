@@ -6,7 +6,7 @@
  *     admission.c     the queue in front of the spawner   reap_linux.c  how it ended
  *     stop.c          signals, the ladder, time-outs      tree_linux.c  what is left of a group
  *     pull.c          iteration that runs the loop        chunks.c      the order of a capture
- *     observer.c      who else is told of the bytes
+ *     observer.c      who else is told of the bytes   terminal.c    RP_PTY: size, modes, slave
  *
  * States walk one way: QUEUED -> LAUNCHING -> RUNNING -> EXITED -> DONE (a failed launch goes to
  * DONE from either of the first two). `closed` is the caller's doing and orthogonal: a closed
@@ -37,9 +37,10 @@ typedef enum rpi_stream_state {
     RPI_STREAM_TO_EOF,   /* after the exit: read to the end of file */
     RPI_STREAM_SETTLING, /* after the exit, somebody holds it: the read that was pending is being
                             taken back */
-    RPI_STREAM_EXACT,   /* after that: `left` more bytes are read, no matter what else is written */
-    RPI_STREAM_ENDED,   /* nothing more comes; its descriptor is closed, bytes may be unread */
-    RPI_STREAM_REPORTED /* the end was told: eos, or its pulled event */
+    RPI_STREAM_EXACT,    /* after that: `left` more bytes are read, no matter what else is written;
+                            of a terminal at most so many, and only what is there */
+    RPI_STREAM_ENDED,    /* nothing more comes; its descriptor is closed, bytes may be unread */
+    RPI_STREAM_REPORTED  /* the end was told: eos, or its pulled event */
 } rpi_stream_state;
 
 struct rpi_stream {
@@ -49,7 +50,7 @@ struct rpi_stream {
     rpi_ring ring;
     rpi_lines *lines;     /* behind the process; NULL: nobody wants lines */
     rpi_capture *capture; /* behind the process; NULL: nothing is kept */
-    uint32_t left;        /* EXACT: bytes still to be read */
+    uint32_t left;        /* EXACT: bytes still to be read, of a terminal: at most */
     uint32_t delivered;   /* unread bytes of the ring that the data handler had already */
     uint8_t state;        /* rpi_stream_state */
     uint8_t index;        /* 0: stdout, 1: stderr */
@@ -90,6 +91,7 @@ typedef struct rpi_writer rpi_writer;
 typedef struct rpi_pull rpi_pull;
 typedef struct rpi_tree rpi_tree;
 typedef struct rpi_chunks rpi_chunks;
+typedef struct rpi_terminal rpi_terminal;
 
 struct rp_process {
     rp_loop *loop;      /* borrowed */
@@ -119,13 +121,14 @@ struct rp_process {
     rpi_io exit_io;
     rpi_op exit_op;
     rpi_stream streams[2];
-    rpi_writer *writer;  /* behind the process; NULL: stdin is not ours */
-    rpi_pull *pull;      /* behind the process; NULL: handlers */
-    rpi_chunks *chunks;  /* behind the process; NULL: order is not kept */
-    rpi_list observers;  /* rpi_observer.node */
-    rpi_tree *tree;      /* owned; while a stop waits for more than the leader */
-    rpi_timer timer;     /* the earliest of its time-outs */
-    uint64_t step_at_ns; /* when the next step of a stop is due; RP_FOREVER */
+    rpi_writer *writer;     /* behind the process; NULL: stdin is not ours */
+    rpi_pull *pull;         /* behind the process; NULL: handlers */
+    rpi_chunks *chunks;     /* behind the process; NULL: order is not kept */
+    rpi_terminal *terminal; /* behind the process; NULL: pipes */
+    rpi_list observers;     /* rpi_observer.node */
+    rpi_tree *tree;         /* owned; while a stop waits for more than the leader */
+    rpi_timer timer;        /* the earliest of its time-outs */
+    uint64_t step_at_ns;    /* when the next step of a stop is due; RP_FOREVER */
     uint64_t
         active_at_ns; /* the last byte, or the end of a pause; later: the next look at the rest */
     uint64_t seq;     /* events told */
@@ -239,6 +242,7 @@ int rpi_writer_add(rpi_writer *writer,
                    void (*written)(rp_process *, int, void *),
                    void *user);
 void rpi_writer_end(rpi_writer *writer); /* close after all that is queued */
+bool rpi_writer_is_open(const rpi_writer *writer);
 /** No more can be written: what is queued reports `status` out of the loop, the descriptor is
  * closed. */
 void rpi_writer_fail(rpi_writer *writer, int status);

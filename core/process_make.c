@@ -9,11 +9,12 @@
 #include "core/command.h"
 #include "core/loop.h"
 #include "core/process.h"
+#include "core/terminal.h"
 
 /* What stands behind a process in its block of memory. */
 typedef struct block_layout {
     size_t size;
-    size_t settings, lines, captures, writer, pull, chunks; /* offsets; 0 = not there */
+    size_t settings, lines, captures, writer, pull, chunks, terminal; /* offsets; 0 = not there */
 } block_layout;
 
 static size_t carve(block_layout *layout, size_t size)
@@ -54,8 +55,11 @@ static block_layout plan(const ingredients *from)
             layout.chunks = carve(&layout, rpi_chunks_size());
         }
     }
-    if (from->launch->ends[RP_STDIN].kind == RPI_END_PIPE) {
+    if (from->launch->ends[RP_STDIN].kind == RPI_END_PIPE || from->launch->terminal) {
         layout.writer = carve(&layout, rpi_writer_size());
+    }
+    if (from->launch->terminal) {
+        layout.terminal = carve(&layout, rpi_terminal_size());
     }
     if (from->pull) {
         layout.pull = carve(&layout, rpi_pull_size());
@@ -66,6 +70,12 @@ static block_layout plan(const ingredients *from)
 static void *behind(rp_process *process, size_t place)
 {
     return place == 0 ? NULL : (char *)process + place;
+}
+
+/* Whether we read that output: a pseudo-terminal's two are one. */
+static bool is_ours(const rpi_launch *launch, int index)
+{
+    return launch->ends[index + 1].kind == RPI_END_PIPE || (launch->terminal && index == 0);
 }
 
 static void
@@ -79,7 +89,7 @@ place_streams(rp_process *process, const rp_command *command, const block_layout
 
         stream->index = (uint8_t)i;
         rpi_op_init(&stream->op, RPI_OP_READ, &stream->io, NULL);
-        if (process->launch->ends[i + 1].kind != RPI_END_PIPE) {
+        if (!is_ours(process->launch, i)) {
             continue;
         }
         stream->lines = lines == NULL ? NULL : lines + i;
@@ -103,6 +113,10 @@ static void place_parts(rp_process *process, const rp_command *command, const bl
         process->settings = settings;
     }
     place_streams(process, command, layout);
+    process->terminal = behind(process, layout->terminal);
+    if (process->terminal != NULL) {
+        rpi_terminal_init(process->terminal);
+    }
     process->writer = behind(process, layout->writer);
     if (process->writer != NULL) {
         rpi_writer_init(process, process->writer);
@@ -189,6 +203,9 @@ void rpi_process_free(rp_process *process)
     }
     for (int i = 0; i < 2; i++) {
         rpi_stream_fini(&process->streams[i]);
+    }
+    if (process->terminal != NULL) {
+        rpi_terminal_fini(process);
     }
     rpi_process_close_pidfd(process);
     rpi_free(&loop->allocator, process, process->block_size);

@@ -225,9 +225,49 @@ try_line(rp_process *process, unsigned int index, rpi_stream **ret_stream, rp_li
     return PULLED_ONE;
 }
 
-static int try_event(rp_process *process, rp_event *ret_event)
+/* All unread bytes of a stream; NOTHING when there are none. */
+static int take_data(rpi_stream *stream, rp_view *ret_bytes)
 {
-    rpi_pull *pull = process->pull;
+    rpi_line_span span = {{NULL, 0}, 0};
+
+    if (stream->paused) {
+        return PULLED_NOTHING;
+    }
+    if (rpi_lines_held(stream->lines) > 0) {
+        span.text = (rp_view){stream->lines->memory, stream->lines->count};
+    } else if (rpi_ring_is_open(&stream->ring) && stream->ring.count > 0) {
+        span.text = (rp_view){rpi_ring_peek(&stream->ring), stream->ring.count};
+        span.ring_bytes = stream->ring.count;
+    } else {
+        return PULLED_NOTHING;
+    }
+    *ret_bytes = span.text;
+    hold(rpi_stream_process(stream), stream, RPI_LINE_NONE, &span);
+    return PULLED_ONE;
+}
+
+/* The next piece of a terminal's output. */
+static int try_chunk(rp_process *process, rp_event *ret_event)
+{
+    rpi_stream *stream = &process->streams[0];
+    rpi_marks *marks = &process->pull->marks[0];
+    uint64_t head;
+
+    let_go(process);
+    if (stream->state == RPI_STREAM_NONE || take_data(stream, &ret_event->bytes) != PULLED_ONE) {
+        return PULLED_NOTHING;
+    }
+    ret_event->kind = RP_EVENT_DATA;
+    ret_event->stream = RP_STDOUT;
+    ret_event->seq = ++process->seq;
+    head = total(stream) - stream->ring.count;
+    ret_event->time_ns =
+        rpi_marks_find(marks, head + process->pull->held_span.ring_bytes, head).time_ns;
+    return PULLED_ONE;
+}
+
+static int try_line_event(rp_process *process, rp_event *ret_event)
+{
     rpi_stream *stream;
     int r = try_line(process, 2, &stream, &ret_event->line);
 
@@ -236,6 +276,18 @@ static int try_event(rp_process *process, rp_event *ret_event)
         ret_event->stream = rpi_stream_name(stream);
         ret_event->seq = ret_event->line.seq;
         ret_event->time_ns = ret_event->line.time_ns;
+    }
+    return r;
+}
+
+static int try_event(rp_process *process, rp_event *ret_event)
+{
+    rpi_pull *pull = process->pull;
+    rpi_stream *stream;
+    int r = process->terminal != NULL ? try_chunk(process, ret_event)
+                                      : try_line_event(process, ret_event);
+
+    if (r == PULLED_ONE) {
         return r;
     }
     for (int i = 0; i < 2; i++) {
@@ -388,20 +440,12 @@ static int try_next_data(rp_process *process, void *argument)
 {
     line_request *request = argument;
     rpi_stream *stream = &process->streams[request->index];
-    rpi_line_span span = {{NULL, 0}, 0};
 
     let_go(process);
-    if (!stream->paused && rpi_lines_held(stream->lines) > 0) {
-        span.text = (rp_view){stream->lines->memory, stream->lines->count};
-    } else if (!stream->paused && rpi_ring_is_open(&stream->ring) && stream->ring.count > 0) {
-        span.text = (rp_view){rpi_ring_peek(&stream->ring), stream->ring.count};
-        span.ring_bytes = stream->ring.count;
-    } else {
-        return nothing_of(process, request->index);
+    if (take_data(stream, &request->bytes) == PULLED_ONE) {
+        return PULLED_ONE;
     }
-    request->bytes = span.text;
-    hold(process, stream, RPI_LINE_NONE, &span);
-    return PULLED_ONE;
+    return nothing_of(process, request->index);
 }
 
 /* The stream that a call names, as an index; negative: it is none that can be pulled. */

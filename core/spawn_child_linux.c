@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -24,10 +25,12 @@
 
 /* On old 32-bit architectures the plain calls take 16-bit ids. */
 #ifdef SYS_setresuid32
+#define CALL_FCHOWN SYS_fchown32
 #define CALL_SETGROUPS SYS_setgroups32
 #define CALL_SETRESGID SYS_setresgid32
 #define CALL_SETRESUID SYS_setresuid32
 #else
+#define CALL_FCHOWN SYS_fchown
 #define CALL_SETGROUPS SYS_setgroups
 #define CALL_SETRESGID SYS_setresgid
 #define CALL_SETRESUID SYS_setresuid
@@ -250,6 +253,18 @@ RPI_CHILD_CODE static long set_ids(const rpi_launch *launch)
     return r == 0 ? rpi_raw(CALL_SETRESUID, uid, uid, uid, 0, 0) : r;
 }
 
+/* Standard input is the terminal of the new session from now on. Where the ids change it becomes
+ * the new user's, who may then open it by its name, as after a login. */
+RPI_CHILD_CODE static long take_terminal(const rpi_launch *launch)
+{
+    const long r = rpi_raw(SYS_ioctl, 0, TIOCSCTTY, 0, 0, 0);
+
+    if (r == 0 && launch->set_ids) {
+        (void)rpi_raw(CALL_FCHOWN, 0, (long)launch->uid, -1, 0, 0); // it is usable without
+    }
+    return r;
+}
+
 /* Everything but descriptors and signals. Sets the phase before each step. */
 RPI_CHILD_CODE static long set_attributes(rpi_child_plan *plan)
 {
@@ -262,6 +277,10 @@ RPI_CHILD_CODE static long set_attributes(rpi_child_plan *plan)
     } else if (launch->own_group) {
         plan->phase = RPI_PHASE_SETPGID;
         r = rpi_raw(SYS_setpgid, 0, 0, 0, 0, 0);
+    }
+    if (r >= 0 && launch->terminal) {
+        plan->phase = RPI_PHASE_TERMINAL;
+        r = take_terminal(launch);
     }
     if (r >= 0 && launch->no_core) {
         plan->phase = RPI_PHASE_RLIMIT;

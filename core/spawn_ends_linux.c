@@ -11,6 +11,7 @@
 
 #include "base/os.h"
 #include "core/spawn_linux.h"
+#include "pty/pty.h"
 
 #define HIGH_BASE 1024 /* our own descriptors go here and above */
 
@@ -60,6 +61,17 @@ int rpi_move_up(rpi_room *room, int fd)
     return moved < 0 ? r : moved;
 }
 
+/* A duplicate of a descriptor of ours, high where there is room. The number, or -errno. */
+static int duplicate_up(rpi_room *room, int fd)
+{
+    int duplicate = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, room->high);
+
+    if (duplicate < 0 && (errno == EINVAL || errno == EMFILE)) {
+        duplicate = rpi_os.fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    }
+    return duplicate < 0 ? -errno : duplicate;
+}
+
 /* Moves a child's end out of 0 to 2, where it lands in a host that has closed those. The new
  * number, or -errno, and then it is closed. */
 int rpi_move_out_of_stdio(int fd)
@@ -105,6 +117,39 @@ static int open_pipe(rpi_room *room, int stream, int *ret_child, int *ret_own)
 
 fail:
     rpi_close(kept);
+    rpi_close(child);
+    return r;
+}
+
+/* A pseudo-terminal for the child. Ours are the master, a duplicate of it, as reading and writing
+ * are two owners' (core/stream.c, core/writer.c), and one of the slave, which keeps the terminal
+ * from hanging up for as long as the child runs, whatever it closes. 0 or -errno; what is open by
+ * then is in `launch`, for the caller to close. */
+static int open_terminal(rpi_room *room, rpi_launch *launch, int *ret_child)
+{
+    rpi_pty_pair pair = {-1, -1};
+    int child = -1;
+    int r = rpi_pty_open(launch->pty_rows, launch->pty_cols, &pair);
+
+    if (r < 0) {
+        return r;
+    }
+    launch->pipes[RP_STDOUT] = rpi_move_up(room, pair.master);
+    child = rpi_move_out_of_stdio(pair.slave);
+    if (launch->pipes[RP_STDOUT] < 0 || child < 0) {
+        r = child < 0 ? child : launch->pipes[RP_STDOUT];
+        goto fail;
+    }
+    launch->pipes[RP_STDIN] = duplicate_up(room, launch->pipes[RP_STDOUT]);
+    launch->slave = duplicate_up(room, child);
+    if (launch->pipes[RP_STDIN] < 0 || launch->slave < 0) {
+        r = launch->slave < 0 ? launch->slave : launch->pipes[RP_STDIN];
+        goto fail;
+    }
+    *ret_child = child;
+    return 0;
+
+fail:
     rpi_close(child);
     return r;
 }
@@ -177,9 +222,25 @@ static int open_end(int null_fd, rpi_room *room, rpi_launch *launch, int stream,
     case RPI_END_MERGE:
         fd = opened->fds[1];
         break;
+    case RPI_END_PTY: // one for all three
+        opened->owned[stream] = stream == 0;
+        if (stream == 0) {
+            r = open_terminal(room, launch, &fd);
+        } else {
+            fd = opened->fds[0];
+        }
+        break;
     }
     opened->fds[stream] = r < 0 ? -1 : fd;
     return r;
+}
+
+static rpi_phase phase_of(rpi_end_kind kind)
+{
+    if (kind == RPI_END_PTY) {
+        return RPI_PHASE_TERMINAL;
+    }
+    return kind == RPI_END_PIPE ? RPI_PHASE_PIPE : RPI_PHASE_OPEN;
 }
 
 void rpi_ends_close(rpi_ends *ends)
@@ -206,7 +267,7 @@ int rpi_ends_open(
         for (i = 0; i < 3 && r == 0; i++) {
             if ((launch->ends[i].kind == RPI_END_INHERIT) == (pass == 0)) {
                 r = open_end(null_fd, room, launch, i, &opened);
-                *ret_phase = launch->ends[i].kind == RPI_END_PIPE ? RPI_PHASE_PIPE : RPI_PHASE_OPEN;
+                *ret_phase = phase_of(launch->ends[i].kind);
             }
         }
     }

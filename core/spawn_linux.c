@@ -65,11 +65,17 @@ struct rpi_spawn_site {
 };
 
 static const char *const phase_names[RPI_PHASE_COUNT] = {
-    [RPI_PHASE_OPEN] = "open",     [RPI_PHASE_PIPE] = "pipe",
-    [RPI_PHASE_CLONE] = "clone",   [RPI_PHASE_DESCRIPTORS] = "descriptors",
-    [RPI_PHASE_SETSID] = "setsid", [RPI_PHASE_SETPGID] = "setpgid",
-    [RPI_PHASE_RLIMIT] = "rlimit", [RPI_PHASE_NICE] = "nice",
-    [RPI_PHASE_IDS] = "ids",       [RPI_PHASE_CHDIR] = "chdir",
+    [RPI_PHASE_OPEN] = "open",
+    [RPI_PHASE_PIPE] = "pipe",
+    [RPI_PHASE_TERMINAL] = "terminal",
+    [RPI_PHASE_CLONE] = "clone",
+    [RPI_PHASE_DESCRIPTORS] = "descriptors",
+    [RPI_PHASE_SETSID] = "setsid",
+    [RPI_PHASE_SETPGID] = "setpgid",
+    [RPI_PHASE_RLIMIT] = "rlimit",
+    [RPI_PHASE_NICE] = "nice",
+    [RPI_PHASE_IDS] = "ids",
+    [RPI_PHASE_CHDIR] = "chdir",
     [RPI_PHASE_EXEC] = "exec",
 };
 
@@ -276,6 +282,8 @@ static void fail_launch(rpi_launch *launch, int error, rpi_phase phase)
         rpi_close(launch->pipes[i]);
         launch->pipes[i] = -1;
     }
+    rpi_close(launch->slave);
+    launch->slave = -1;
     launch->pid = 0;
     launch->pidfd = -1;
     launch->error = error;

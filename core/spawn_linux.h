@@ -27,6 +27,7 @@ typedef enum rpi_phase {
     RPI_PHASE_NONE = 0,
     RPI_PHASE_OPEN,
     RPI_PHASE_PIPE,
+    RPI_PHASE_TERMINAL,
     RPI_PHASE_CLONE,
     RPI_PHASE_DESCRIPTORS,
     RPI_PHASE_SETSID,
@@ -52,7 +53,7 @@ typedef struct rpi_room {
     int high; /* the others go there and above */
 } rpi_room;
 
-/** Opens files and pipes; our ends go to launch->pipes. `null_fd` is a /dev/null
+/** Opens files, pipes, a pseudo-terminal; our ends go to launch->pipes. `null_fd` is a /dev/null
  * that was one when it was opened, or -1. 0, or -errno with the phase: then the child's ends are
  * closed again, ours are the caller's to close. */
 int rpi_ends_open(

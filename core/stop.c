@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "core/loop.h"
 #include "core/process.h"
+#include "core/terminal.h"
 
 #define GRACE_DEFAULT_NS RP_SECOND
 #define TERMINATE_DEFAULT_NS (2 * RP_SECOND)
@@ -519,6 +520,7 @@ void rpi_stop_arm(rp_process *process)
         at_ns = earlier(earlier(wall_at(process), quiet_at(process)), deadline_at(process));
     }
     at_ns = earlier(earlier(at_ns, grace_at(process)), look_at(process));
+    at_ns = earlier(at_ns, rpi_terminal_again_at(process));
     if (process->state == RPI_PROCESS_LAUNCHING && at_ns <= process->loop->reactor.now_ns) {
         at_ns = RP_FOREVER; /* nothing can be done now; it is armed again when the launch has come
                                back */
@@ -561,6 +563,9 @@ void rpi_stop_timer(rpi_timer *timer)
         } else {
             process->active_at_ns = now_ns; /* we kept it waiting: its silence says nothing */
         }
+    }
+    if (now_ns >= rpi_terminal_again_at(process)) {
+        rpi_terminal_again(process);
     }
     if (now_ns >= grace_at(process)) {
         settle(process);

@@ -2,7 +2,8 @@
  * The only place where a child's bytes are read. A read is armed whenever there is room and nobody
  * paused; a full ring arms none, so that the pipe fills and the child waits. After the leader's
  * exit the drain is exact work (states in process.h): a pending read is taken back, what is in the
- * pipe then is measured, and exactly that is read, whatever a grandchild goes on writing.
+ * pipe then is measured, and exactly that is read, whatever a grandchild goes on writing. What
+ * differs for the master of a pseudo-terminal stands in stream_terminal.c.
  *
  * Called by the reactor (on_op), and by process.c for pause, exit and close. */
 #include <errno.h>
@@ -14,6 +15,8 @@
 #include "base/os.h"
 #include "core/loop.h"
 #include "core/process.h"
+#include "core/stream.h"
+#include "core/terminal.h"
 
 /* Rings that may be out before streams share them: about what stays in a processor's cache. */
 enum {
@@ -52,7 +55,7 @@ static bool is_waiting(const rpi_stream *stream)
     return rpi_op_is_idle(&stream->op) && !rpi_list_is_empty(&stream->op.node);
 }
 
-static void wait_for_memory(rpi_stream *stream)
+void rpi_stream_wait_for_memory(rpi_stream *stream)
 {
     rpi_list_append(&rpi_stream_process(stream)->loop->memory_waiting, &stream->op.node);
 }
@@ -64,7 +67,7 @@ static void wait_no_more(rpi_stream *stream)
     }
 }
 
-static bool ring_open(rpi_stream *stream)
+bool rpi_stream_take_ring(rpi_stream *stream)
 {
     rp_process *process = rpi_stream_process(stream);
     rp_loop *loop = process->loop;
@@ -103,7 +106,7 @@ void rpi_streams_serve_waiting(rp_loop *loop)
     while (!rpi_list_is_empty(&loop->memory_waiting)) {
         rpi_stream *stream = RPI_CONTAINER(loop->memory_waiting.next, rpi_stream, op.node);
 
-        if (!ring_open(stream)) {
+        if (!rpi_stream_take_ring(stream)) {
             return;
         }
         rpi_list_remove(&stream->op.node);
@@ -120,9 +123,13 @@ static bool is_crowded(const rp_loop *loop)
 }
 
 /* Whether this stream needs no ring now. */
-static bool can_spare_ring(const rpi_stream *stream, const rp_loop *loop)
+static bool can_spare_ring(const rpi_stream *stream, const rp_process *process)
 {
-    return stream->ring.count == 0 && (is_crowded(loop) || stream->state >= RPI_STREAM_ENDED);
+    if (stream->ring.count != 0) {
+        return false;
+    }
+    return process->terminal != NULL || is_crowded(process->loop) ||
+           stream->state >= RPI_STREAM_ENDED;
 }
 
 void rpi_stream_release_ring(rpi_stream *stream)
@@ -130,14 +137,14 @@ void rpi_stream_release_ring(rpi_stream *stream)
     rp_process *process = rpi_stream_process(stream);
 
     if (rpi_ring_is_open(&stream->ring) && rpi_op_is_idle(&stream->op) &&
-        (process->closed || can_spare_ring(stream, process->loop)) && !rpi_pull_holds(stream)) {
+        (process->closed || can_spare_ring(stream, process)) && !rpi_pull_holds(stream)) {
         ring_close(stream);
     }
 }
 
 /* ---- reading ---------------------------------------------------------------- */
 
-static void stream_end(rpi_stream *stream)
+void rpi_stream_end(rpi_stream *stream)
 {
     rp_process *process = rpi_stream_process(stream);
 
@@ -146,10 +153,14 @@ static void stream_end(rpi_stream *stream)
     rpi_loop_close_fd(process->loop, (int)stream->io.handle);
     process->loop->descriptors--;
     stream->state = RPI_STREAM_ENDED;
+    if (process->terminal != NULL) {
+        rpi_terminal_let_go(process);
+        rpi_terminal_closed(process);
+    }
     rpi_observers_ended(process, stream);
 }
 
-static void start_op(rpi_stream *stream, rpi_op_kind kind)
+void rpi_stream_start_op(rpi_stream *stream, rpi_op_kind kind)
 {
     rp_process *process = rpi_stream_process(stream);
     int r;
@@ -163,7 +174,7 @@ static void start_op(rpi_stream *stream, rpi_op_kind kind)
         rpi_loop_log(process->loop, 0, "a stream of child %lld ends: it cannot be read (%s)",
                      (long long)process->pid, rp_error_name(r));
         stream->held = true;
-        stream_end(stream);
+        rpi_stream_end(stream);
         rpi_process_advance_later(process);
     }
 }
@@ -187,14 +198,18 @@ void rpi_stream_arm(rpi_stream *stream)
     if (!wants_read(stream)) {
         return;
     }
+    if (process->terminal != NULL) {
+        rpi_stream_terminal_arm(stream);
+        return;
+    }
     if (!rpi_ring_is_open(&stream->ring)) {
         if (is_crowded(process->loop) && stream->state != RPI_STREAM_EXACT) {
             stream->op.size = stream->was_empty ? RPI_WAS_EMPTY : RPI_MAY_HAVE_MORE;
-            start_op(stream, RPI_OP_READABLE);
+            rpi_stream_start_op(stream, RPI_OP_READABLE);
             return;
         }
-        if (!ring_open(stream)) {
-            wait_for_memory(stream);
+        if (!rpi_stream_take_ring(stream)) {
+            rpi_stream_wait_for_memory(stream);
             return;
         }
     }
@@ -210,11 +225,11 @@ void rpi_stream_arm(rpi_stream *stream)
     }
     stream->op.data = memory;
     stream->op.size = size;
-    start_op(stream, RPI_OP_READ);
+    rpi_stream_start_op(stream, RPI_OP_READ);
 }
 
 /* Counts, keeps and stamps what was read: the last `size` unread bytes. */
-static void take_in(rpi_stream *stream, uint32_t size)
+void rpi_stream_take_in(rpi_stream *stream, uint32_t size)
 {
     rp_process *process = rpi_stream_process(stream);
     rp_loop *loop = process->loop;
@@ -258,6 +273,10 @@ static void measure(rpi_stream *stream)
     rp_loop *loop = rpi_stream_process(stream)->loop;
     int size = 0;
 
+    if (rpi_stream_process(stream)->terminal != NULL) {
+        rpi_stream_terminal_drain(stream);
+        return;
+    }
     loop->kernel_calls += 2;
     if (rpi_os.ioctl((int)stream->io.handle, FIONREAD, &size) < 0 || size < 0) {
         rpi_loop_log(loop, 0, "a stream ends early: the system does not say what is in it (%s)",
@@ -270,7 +289,7 @@ static void measure(rpi_stream *stream)
         stream->held = false;
     }
     if (size == 0) {
-        stream_end(stream);
+        rpi_stream_end(stream);
         rpi_process_advance_later(
             rpi_stream_process(stream)); /* a begun line may be left to deliver */
     } else {
@@ -283,6 +302,9 @@ void rpi_stream_settle(rpi_stream *stream)
     if (rpi_stream_is_over(stream) || stream->state == RPI_STREAM_SETTLING ||
         stream->state == RPI_STREAM_EXACT || stream->shut) {
         return;
+    }
+    if (rpi_stream_process(stream)->terminal != NULL) {
+        rpi_terminal_let_go(rpi_stream_process(stream));
     }
     stream->held = true;
     if (rpi_op_is_idle(&stream->op)) {
@@ -303,7 +325,7 @@ void rpi_stream_shut(rpi_stream *stream)
     stream->shut = true;
     wait_no_more(stream);
     if (rpi_op_is_idle(&stream->op)) {
-        stream_end(stream);
+        rpi_stream_end(stream);
     } else {
         rpi_op_cancel(rpi_process_reactor(process), &stream->op);
     }
@@ -336,7 +358,7 @@ void rpi_stream_abandon(rpi_stream *stream)
             rpi_op_cancel(rpi_process_reactor(rpi_stream_process(stream)), &stream->op);
             return;
         }
-        stream_end(stream);
+        rpi_stream_end(stream);
     }
     stream->state = RPI_STREAM_REPORTED;
 }
@@ -350,8 +372,8 @@ static int32_t read_now(rpi_stream *stream)
     uint32_t size;
     ssize_t n;
 
-    if (!ring_open(stream)) {
-        wait_for_memory(stream);
+    if (!rpi_stream_take_ring(stream)) {
+        rpi_stream_wait_for_memory(stream);
         return -EAGAIN;
     }
     size = rpi_ring_reserve(&stream->ring, &memory);
@@ -402,17 +424,33 @@ static void go_on(rpi_stream *stream, int32_t result)
         if (result <= 0) {
             stream->held = false;
         }
-        stream_end(stream);
+        rpi_stream_end(stream);
     } else if (stream->state == RPI_STREAM_SETTLING) {
         measure(stream);
     }
+}
+
+/* A pipe's operation has ended. Whether bytes came. */
+static bool take_result(rpi_stream *stream)
+{
+    int32_t result = result_of(stream);
+
+    if (result > 0) {
+        rpi_stream_take_in(stream, (uint32_t)result);
+    }
+    if (stream->shut) {
+        rpi_stream_end(stream);
+    } else {
+        go_on(stream, result);
+    }
+    return result > 0;
 }
 
 static void on_op(rpi_op *op)
 {
     rpi_stream *stream = RPI_CONTAINER(op, rpi_stream, op);
     rp_process *process = rpi_stream_process(stream);
-    int32_t result;
+    bool came;
 
     if (process->closed) {
         if (stream->ring.reserved) {
@@ -422,16 +460,8 @@ static void on_op(rpi_op *op)
         rpi_process_advance(process);
         return;
     }
-    result = result_of(stream);
-    if (result > 0) {
-        take_in(stream, (uint32_t)result);
-    }
-    if (stream->shut) {
-        stream_end(stream);
-    } else {
-        go_on(stream, result);
-    }
-    if (result > 0 || stream->state == RPI_STREAM_ENDED) {
+    came = process->terminal != NULL ? rpi_stream_terminal_read(stream) : take_result(stream);
+    if (came || stream->state == RPI_STREAM_ENDED) {
         rpi_stream_deliver(stream);
     } else {
         rpi_stream_release_ring(stream);

@@ -9,30 +9,8 @@
 #include "base/status.h"
 #include "core/loop.h"
 #include "core/process.h"
-
-typedef struct request {
-    rpi_list node;
-    void (*written)(rp_process *, int, void *);
-    void *user;
-    size_t size;
-    size_t sent;
-    int status;
-    char bytes[];
-} request;
-
-struct rpi_writer {
-    rp_process *process; /* borrowed */
-    rpi_io io;
-    rpi_op op;
-    rpi_list queue;    /* request.node: to be written */
-    rpi_list finished; /* request.node: to be reported by the task */
-    rpi_task task;
-    size_t unwritten; /* bytes in the queue */
-    int status;       /* 0, or why nothing can be written any more */
-    bool open;        /* io holds a descriptor that we own */
-    bool ending;      /* closed after the queue */
-    bool silent;      /* the process is closed: nothing is reported */
-};
+#include "core/terminal.h"
+#include "core/writer.h"
 
 /* One system call takes at most this much, so that sizes fit its result. */
 enum {
@@ -84,16 +62,29 @@ static void close_descriptor(rpi_writer *writer)
         rpi_io_forget(&loop->reactor, &writer->io);
         rpi_loop_close_fd(loop, (int)writer->io.handle);
         loop->descriptors--;
+        if (writer->process->terminal != NULL) {
+            rpi_terminal_closed(writer->process);
+        }
     }
 }
 
-static void request_free(rpi_writer *writer, request *done)
+bool rpi_writer_is_open(const rpi_writer *writer)
+{
+    return writer->open;
+}
+
+void rpi_writer_close(rpi_writer *writer)
+{
+    close_descriptor(writer);
+    writer->status = RP_EPIPE;
+}
+
+static void request_free(rpi_writer *writer, rpi_write_request *done)
 {
     rpi_free(&writer->process->loop->allocator, done, sizeof *done + done->size);
 }
 
-/* The first request of the queue is over: it will be reported, if anybody asked. */
-static void request_finish(rpi_writer *writer, request *first, int status)
+void rpi_writer_finish(rpi_writer *writer, rpi_write_request *first, int status)
 {
     rpi_list_remove(&first->node);
     writer->unwritten -= first->size - first->sent;
@@ -106,11 +97,6 @@ static void request_finish(rpi_writer *writer, request *first, int status)
     rpi_task_start(reactor_of(writer), &writer->task);
 }
 
-static request *first_of(rpi_writer *writer)
-{
-    return RPI_CONTAINER(writer->queue.next, request, node);
-}
-
 void rpi_writer_fail(rpi_writer *writer, int status)
 {
     if (writer->status == 0) {
@@ -121,7 +107,7 @@ void rpi_writer_fail(rpi_writer *writer, int status)
         return;
     }
     while (!rpi_list_is_empty(&writer->queue)) {
-        request_finish(writer, first_of(writer), writer->status);
+        rpi_writer_finish(writer, rpi_writer_first(writer), writer->status);
     }
     close_descriptor(writer);
 }
@@ -133,7 +119,7 @@ void rpi_writer_abandon(rpi_writer *writer)
     writer->silent = true;
     rpi_task_cancel(&writer->task);
     while ((node = rpi_list_take_first(&writer->finished)) != NULL) {
-        request_free(writer, RPI_CONTAINER(node, request, node));
+        request_free(writer, RPI_CONTAINER(node, rpi_write_request, node));
     }
     rpi_writer_fail(writer, RP_EPIPE);
 }
@@ -141,24 +127,28 @@ void rpi_writer_abandon(rpi_writer *writer)
 /* Starts the next write, or the close that was asked for. */
 static void go_on(rpi_writer *writer)
 {
-    request *first;
+    rpi_write_request *first;
     size_t left;
     int r;
 
     if (!writer->open || !rpi_op_is_idle(&writer->op) || writer->status != 0) {
         return;
     }
-    while (!rpi_list_is_empty(&writer->queue) && first_of(writer)->size == 0) {
-        request_finish(writer, first_of(writer), 0); /* nothing to write, and nothing before it */
+    if (writer->process->terminal != NULL) {
+        rpi_writer_terminal_go_on(writer);
+        return;
+    }
+    while (!rpi_list_is_empty(&writer->queue) && rpi_writer_first(writer)->size == 0) {
+        rpi_writer_finish(writer, rpi_writer_first(writer),
+                          0); /* nothing to write, and nothing before it */
     }
     if (rpi_list_is_empty(&writer->queue)) {
         if (writer->ending) {
-            close_descriptor(writer);
-            writer->status = RP_EPIPE;
+            rpi_writer_close(writer);
         }
         return;
     }
-    first = first_of(writer);
+    first = rpi_writer_first(writer);
     left = first->size - first->sent;
     writer->op.data = first->bytes + first->sent;
     writer->op.size = left < WRITE_MAX ? (uint32_t)left : WRITE_MAX;
@@ -168,21 +158,28 @@ static void go_on(rpi_writer *writer)
     }
 }
 
+void rpi_writer_sent(rpi_writer *writer, size_t size)
+{
+    rpi_write_request *first = rpi_writer_first(writer);
+
+    first->sent += size;
+    writer->unwritten -= size;
+    writer->process->exit.in_bytes += size;
+    if (first->sent == first->size) {
+        rpi_writer_finish(writer, first, 0);
+    }
+}
+
 static void on_write(rpi_op *op)
 {
     rpi_writer *writer = RPI_CONTAINER(op, rpi_writer, op);
-    request *first = first_of(writer);
 
-    if (op->result > 0) {
-        first->sent += (size_t)op->result;
-        writer->unwritten -= (size_t)op->result;
-        writer->process->exit.in_bytes += (uint64_t)op->result;
-        if (first->sent == first->size) {
-            request_finish(writer, first, 0);
+    if (op->result < 0) {
+        if (op->result != -EAGAIN && op->result != -EINTR && op->result != -ECANCELED) {
+            rpi_writer_fail(writer, op->result == -EPIPE ? RP_EPIPE : op->result);
         }
-    } else if (op->result < 0 && op->result != -EAGAIN && op->result != -EINTR &&
-               op->result != -ECANCELED) {
-        rpi_writer_fail(writer, op->result == -EPIPE ? RP_EPIPE : op->result);
+    } else if (op->kind == RPI_OP_WRITE) { /* else a terminal that takes bytes again */
+        rpi_writer_sent(writer, (size_t)op->result);
     }
     if (writer->status != 0) {
         rpi_writer_fail(writer, writer->status);
@@ -202,8 +199,8 @@ static void on_report(rpi_task *task)
     /* Up to the one that is the last now: what a callback finishes belongs to the next turn. Each
      * is taken out before its callback, which may close the process and so empty the list. */
     while (node != last && (node = rpi_list_take_first(&writer->finished)) != NULL) {
-        request *done = RPI_CONTAINER(node, request, node);
-        request copy = *done;
+        rpi_write_request *done = RPI_CONTAINER(node, rpi_write_request, node);
+        rpi_write_request copy = *done;
 
         request_free(writer, done);
         copy.written(process, copy.status, copy.user);
@@ -216,7 +213,7 @@ int rpi_writer_add(rpi_writer *writer,
                    void (*written)(rp_process *, int, void *),
                    void *user)
 {
-    request *new;
+    rpi_write_request *new;
 
     if (bytes.size > SIZE_MAX - sizeof *new) {
         return -ENOMEM;
@@ -225,7 +222,7 @@ int rpi_writer_add(rpi_writer *writer,
     if (new == NULL) {
         return -ENOMEM;
     }
-    *new = (request){.written = written, .user = user, .size = bytes.size};
+    *new = (rpi_write_request){.written = written, .user = user, .size = bytes.size};
     if (bytes.size > 0) {
         memcpy(new->bytes, bytes.data, bytes.size);
     }
@@ -331,6 +328,12 @@ int rp_close_stdin(rp_process *process)
     }
     if (process->writer == NULL) {
         return rpi_detail(RP_EINVAL, "stdin of this child is not a pipe (rp_command.in)");
+    }
+    if (process->terminal != NULL && process->state < RPI_PROCESS_EXITED) {
+        r = rpi_writer_terminal_can_end(process->writer);
+        if (r < 0) {
+            return r;
+        }
     }
     rpi_writer_end(process->writer); /* twice, or after the child's end: closed is closed */
     return 0;

@@ -13,6 +13,7 @@
  *            cat                  stdin to stdout
  *   input    read BYTES           exactly so many of stdin; ends with 3 where there are fewer
  *            digest               all of stdin; prints "BYTES SUM\n" (noise.h)
+ *            digest-of BYTES      the same of so many bytes, or fewer at the end
  *            wait FD              for a byte or the end of FD: how tests hand-shake, and tie
  *                                 whatever they start to their own life
  *            close FD
@@ -27,12 +28,19 @@
  *            setsid, setpgid
  *   tells    fds, signals, env NAME, cwd, nice, ids (pid, parent, group, session), limits, argv0,
  *            arguments ... (all that follow)
+ *   terminal raw, cooked          the modes of stdin's; raw without echo
+ *            silent               no echo
+ *            size                 "ROWS COLS\n"
+ *            tty                  whether 0, 1 and 2 are terminals and which group has it:
+ *                                 "1 1 1 foreground\n", or "background", "none"
+ *            reopen               closes 0, 1 and 2, then opens /dev/tty for them
  *   burn MS                       processor time, milliseconds
  *
  * Whatever happens it is gone after five minutes. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -40,7 +48,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -240,14 +250,15 @@ static void read_input(size_t left)
     }
 }
 
-static void digest_input(void)
+static void digest_input(size_t left)
 {
     char piece[PIECE_SIZE];
     noise_sum sum = {0};
     size_t size;
 
-    while ((size = get(0, piece, sizeof piece)) > 0) {
+    while (left > 0 && (size = get(0, piece, left < sizeof piece ? left : sizeof piece)) > 0) {
         noise_sum_add(&sum, piece, size);
+        left -= size;
     }
     print(1, "%llu %llu\n", (unsigned long long)sum.size, (unsigned long long)sum.value);
 }
@@ -393,6 +404,87 @@ static void burn(long milliseconds)
     }
 }
 
+/* ---- terminals ------------------------------------------------------------------------ */
+
+static void set_modes(bool raw, bool echo)
+{
+    struct termios modes;
+
+    if (tcgetattr(0, &modes) < 0) {
+        fail("no terminal", strerror(errno));
+    }
+    if (raw) {
+        cfmakeraw(&modes);
+    } else {
+        modes.c_iflag |= ICRNL;
+        modes.c_oflag |= OPOST;
+        modes.c_lflag |= ICANON | ISIG;
+    }
+    modes.c_lflag = echo ? modes.c_lflag | ECHO : modes.c_lflag & ~(tcflag_t)ECHO;
+    if (tcsetattr(0, TCSANOW, &modes) < 0) {
+        fail("cannot set the terminal", strerror(errno));
+    }
+}
+
+static void tell_size(void)
+{
+    struct winsize size;
+
+    if (ioctl(0, TIOCGWINSZ, &size) < 0) {
+        fail("no terminal", strerror(errno));
+    }
+    print(1, "%d %d\n", size.ws_row, size.ws_col);
+}
+
+static void tell_terminal(void)
+{
+    int controlling = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    const char *place = "none";
+
+    if (controlling >= 0) {
+        place = tcgetpgrp(controlling) == getpgrp() ? "foreground" : "background";
+        (void)close(controlling);
+    }
+    print(1, "%d %d %d %s\n", isatty(0), isatty(1), isatty(2), place);
+}
+
+static void reopen_terminal(void)
+{
+    char name[64];
+
+    if (ttyname_r(0, name, sizeof name) != 0) {
+        fail("no terminal", strerror(errno));
+    }
+    for (int fd = 0; fd < 3; fd++) {
+        (void)close(fd);
+    }
+    for (int fd = 0; fd < 3; fd++) {
+        if (open(name, O_RDWR) != fd) {
+            _exit(FAILED);
+        }
+    }
+}
+
+static bool do_terminal(const char *name)
+{
+    if (strcmp(name, "raw") == 0) {
+        set_modes(true, false);
+    } else if (strcmp(name, "cooked") == 0) {
+        set_modes(false, true);
+    } else if (strcmp(name, "silent") == 0) {
+        set_modes(false, false);
+    } else if (strcmp(name, "size") == 0) {
+        tell_size();
+    } else if (strcmp(name, "tty") == 0) {
+        tell_terminal();
+    } else if (strcmp(name, "reopen") == 0) {
+        reopen_terminal();
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* ---- the script ----------------------------------------------------------------------- */
 
 typedef struct operation {
@@ -401,13 +493,15 @@ typedef struct operation {
 } operation;
 
 static const operation operations[] = {
-    {"echo", 1},   {"write", 2},      {"lines", 2},  {"order", 1},         {"fill", 2},
-    {"flood", 3},  {"flood-both", 2}, {"cat", 0},    {"flood-forever", 1}, {"read", 1},
-    {"digest", 0}, {"wait", 1},       {"close", 1},  {"exit", 1},          {"kill", 1},
-    {"abort", 0},  {"pause", 0},      {"ignore", 1}, {"ignore-first", 2},  {"announce", 2},
-    {"fork", 0},   {"end", 0},        {"tree", 3},   {"setsid", 0},        {"setpgid", 0},
-    {"fds", 0},    {"signals", 0},    {"env", 1},    {"cwd", 0},           {"nice", 0},
-    {"ids", 0},    {"limits", 0},     {"argv0", 0},  {"burn", 1},
+    {"echo", 1},      {"write", 2},      {"lines", 2},  {"order", 1},         {"fill", 2},
+    {"flood", 3},     {"flood-both", 2}, {"cat", 0},    {"flood-forever", 1}, {"read", 1},
+    {"digest", 0},    {"wait", 1},       {"close", 1},  {"exit", 1},          {"kill", 1},
+    {"abort", 0},     {"pause", 0},      {"ignore", 1}, {"ignore-first", 2},  {"announce", 2},
+    {"fork", 0},      {"end", 0},        {"tree", 3},   {"setsid", 0},        {"setpgid", 0},
+    {"fds", 0},       {"signals", 0},    {"env", 1},    {"cwd", 0},           {"nice", 0},
+    {"ids", 0},       {"limits", 0},     {"argv0", 0},  {"burn", 1},          {"raw", 0},
+    {"cooked", 0},    {"silent", 0},     {"size", 0},   {"tty", 0},           {"reopen", 0},
+    {"digest-of", 1},
 };
 
 static const operation *find(const char *name)
@@ -473,7 +567,9 @@ static bool do_input(const char *name, char **arguments)
     } else if (strcmp(name, "read") == 0) {
         read_input((size_t)number_of(arguments[0]));
     } else if (strcmp(name, "digest") == 0) {
-        digest_input();
+        digest_input(SIZE_MAX);
+    } else if (strcmp(name, "digest-of") == 0) {
+        digest_input((size_t)number_of(arguments[0]));
     } else if (strcmp(name, "wait") == 0) {
         wait_for((int)number_of(arguments[0]));
     } else if (strcmp(name, "close") == 0) {
@@ -578,7 +674,7 @@ int main(int argc, char **argv)
             print(1, "%s\n", argv[0]);
         } else if (!do_output(name, arguments) && !do_input(name, arguments) &&
                    !do_signals_and_ends(name, arguments) && !do_tells(name, arguments) &&
-                   !do_others(name, arguments)) {
+                   !do_others(name, arguments) && !do_terminal(name)) {
             fail("no such operation", name);
         }
     }

@@ -2,10 +2,11 @@
 #ifndef RP_RP_H
 #define RP_RP_H
 
-#include "rp/base.h"    /* results, errors, types, text */
-#include "rp/command.h" /* what to run, and how */
-#include "rp/iterate.h" /* pull mode, rp_run */
-#include "rp/loop.h"    /* the loop, timers, watches */
-#include "rp/process.h" /* children */
+#include "rp/base.h"     /* results, errors, types, text */
+#include "rp/command.h"  /* what to run, and how */
+#include "rp/iterate.h"  /* pull mode, rp_run */
+#include "rp/loop.h"     /* the loop, timers, watches */
+#include "rp/process.h"  /* children */
+#include "rp/terminal.h" /* terminals of children */
 
 #endif

@@ -140,6 +140,9 @@ Test(badinput, about_numbers_and_choices_is_refused, .timeout = 60)
         {"on_close", RP_EINVAL, {GOOD, .on_close = (rp_on_close)2}},
         {"ring_size", RP_EINVAL, {GOOD, .ring_size = (size_t)2 << 30}},
         {"pty_rows", RP_EINVAL, {GOOD, .pty_rows = 24}},
+        {"pty_rows", RP_EINVAL, {GOOD, .transport = RP_PTY, .pty_cols = 80}},
+        {"screen", RP_EINVAL, {GOOD, .screen = true}},
+        {"err", RP_EINVAL, {GOOD, .transport = RP_PTY, .err = {.kind = RP_STDIO_MERGE}}},
         {"transport", RP_EINVAL, {GOOD, .transport = (rp_transport)99}},
     };
 
@@ -153,9 +156,8 @@ Test(badinput, that_this_build_cannot_do_is_unsupported, .timeout = 60)
     static const rp_limits processes = {.size = sizeof processes, .processes = 1};
     static const rp_windows windows = {.size = sizeof windows};
     const mistake all[] = {
-        {"transport", RP_EUNSUPPORTED, {GOOD, .transport = RP_PTY}},
         {"transport", RP_EUNSUPPORTED, {GOOD, .transport = RP_CONSOLE_FOREGROUND}},
-        {"screen", RP_EUNSUPPORTED, {GOOD, .screen = true}},
+        {"screen", RP_EUNSUPPORTED, {GOOD, .transport = RP_PTY, .screen = true}},
         {"limits", RP_EUNSUPPORTED, {GOOD, .limits = &memory}},
         {"limits", RP_EUNSUPPORTED, {GOOD, .limits = &processor}},
         {"limits", RP_EUNSUPPORTED, {GOOD, .limits = &processes}},

@@ -304,8 +304,6 @@ Test(command, says_what_is_not_built_in)
     rp_command command = make_command();
     rp_windows windows = RP_INIT(rp_windows);
 
-    command.transport = RP_PTY;
-    refused(&command, RP_EUNSUPPORTED, "transport: pseudo-terminals are not built in");
     command.transport = RP_CONSOLE_FOREGROUND;
     refused(&command, RP_EUNSUPPORTED, "transport");
     command.transport = (rp_transport)5;
@@ -313,6 +311,7 @@ Test(command, says_what_is_not_built_in)
     command.transport = (rp_transport)-1;
     refused(&command, RP_EINVAL, "transport");
     command = make_command();
+    command.transport = RP_PTY;
     command.screen = true;
     refused(&command, RP_EUNSUPPORTED, "screen");
     command = make_command();
@@ -324,6 +323,32 @@ Test(command, says_what_is_not_built_in)
     command = make_command();
     command.pty_rows = 24;
     refused(&command, RP_EINVAL, "pty_rows");
+}
+
+Test(command, is_on_a_terminal_with_all_of_its_streams_or_with_none)
+{
+    rp_command command = make_command();
+
+    command.transport = RP_PTY;
+    accepted(&command);
+    command.in.kind = RP_STDIO_PIPE;
+    refused(&command, RP_EINVAL, "in: ");
+    command.in.kind = RP_STDIO_DEFAULT;
+    command.out.kind = RP_STDIO_NULL;
+    refused(&command, RP_EINVAL, "out: ");
+    command.out.kind = RP_STDIO_DEFAULT;
+    command.err.kind = RP_STDIO_MERGE;
+    refused(&command, RP_EINVAL, "err: ");
+    command.err.kind = RP_STDIO_DEFAULT;
+    command.pty_rows = 24;
+    refused(&command, RP_EINVAL, "pty_rows, pty_cols");
+    command.pty_cols = 80;
+    accepted(&command);
+    command.pty_rows = 0;
+    refused(&command, RP_EINVAL, "pty_rows, pty_cols");
+    command = make_command();
+    command.screen = true;
+    refused(&command, RP_EINVAL, "screen");
 }
 
 Test(command, refuses_numbers_out_of_their_range)

@@ -56,6 +56,7 @@ static void init(rig_launch *rig, const char *program, const char *first, va_lis
         launch->ends[i].fd = -1;
         launch->pipes[i] = -1;
     }
+    launch->slave = -1;
 }
 
 void rig_init(rig_launch *rig, const char *mode, ...)

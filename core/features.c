@@ -1,0 +1,25 @@
+/* What this build and this system can do: rp_has. */
+#include <string.h>
+
+#include "base/probe.h"
+#include "pty/pty.h"
+#include "rp/base.h"
+
+bool rp_has(const char *feature)
+{
+    if (feature == NULL) {
+        return false;
+    }
+    if (strcmp(feature, "uring") == 0) {
+#ifdef RP_HAVE_URING
+        return rpi_probe_uring() == 0;
+#else
+        return false;
+#endif
+    }
+    if (strcmp(feature, "pty") == 0) {
+        return rpi_pty_is_available();
+    }
+    // "regex", "screen", "track" and "cgroup" are not built in.
+    return false;
+}

@@ -1,0 +1,5 @@
+# Children on pseudo-terminals, through the public functions, on each backend.
+foreach(subject terminal drain typing)
+    rp_test(NAME pty_${subject} SOURCES pty/test_${subject}.c pty/rig.c support/fault.c support/stage.c LABELS integration
+            TIMEOUT 300)
+endforeach()
