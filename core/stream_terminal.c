@@ -1,7 +1,7 @@
 /* Reading the master of a pseudo-terminal. It is never read by an operation: a read of a terminal
  * may go to a thread of the kernel's, and cannot be taken back without a loss. Instead the stream
- * waits until there is something (RPI_OP_READABLE) and then reads by itself, without waiting, again
- * and again, as each read gives 4,095 bytes at most. A ring is taken only then, so that a quiet
+ * waits until there is something (RPI_OP_READABLE) and then reads by itself, without waiting, once
+ * a turn; a read gives 4,095 bytes at most. A ring is taken only then, so that a quiet
  * terminal holds none.
  *
  * When the leader has gone, what it wrote may still be on its way through the terminal, and no
@@ -22,7 +22,9 @@
 #include "core/terminal.h"
 
 enum {
-    SHARE_MAX = 64 * 1024, /* bytes of one terminal in a turn */
+    SHARE_MAX = 4095,      /* bytes of one terminal in a turn: one read; its driver brings the next
+                              ones while others are read, and reading on disturbs it (at 64
+                              terminals to less than half of the rate) */
     DRAIN_MAX = 32 * 1024, /* bytes after the exit: half as much again as was ever seen in flight */
     TRIES_MAX = 100        /* reads that a signal handler interrupts in a row */
 };
