@@ -54,9 +54,7 @@ static bool read_lead(uint8_t byte, lead *ret_lead)
     return true;
 }
 
-/** The bytes of the next character, which is not ASCII, or of the maximal subpart that is to be
- * replaced: 1 or more. */
-static size_t next_part(const uint8_t *bytes, size_t size, bool *ret_valid)
+size_t rpi_utf8_next(const uint8_t *bytes, size_t size, bool *ret_valid)
 {
     lead first;
     size_t used = 1;
@@ -130,7 +128,7 @@ size_t rp_utf8_repair(rp_view bytes, char *text, size_t text_size)
         if (used > 0) {
             add_plain(&to, rest, used);
         } else {
-            used = next_part(rest, left, &is_valid);
+            used = rpi_utf8_next(rest, left, &is_valid);
             add_character(&to, is_valid ? rest : replacement, is_valid ? used : sizeof replacement);
         }
         rest += used;
