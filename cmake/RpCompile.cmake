@@ -57,8 +57,11 @@ function(rp_compile_library target)
     target_compile_definitions(
         ${target}
         PRIVATE "RP_API=__attribute__((visibility(\"default\")))"
-                "RPI_VERSION=\"${PROJECT_VERSION}\"" ${RP_URING_DEFINITIONS})
-    target_link_libraries(${target} PRIVATE rp_warnings rp_sanitize Threads::Threads ${RP_URING_LIBRARY})
+                "RPI_VERSION=\"${PROJECT_VERSION}\"" ${RP_URING_DEFINITIONS}
+                ${RP_REGEX_DEFINITIONS})
+    target_link_libraries(
+        ${target} PRIVATE rp_warnings rp_sanitize Threads::Threads ${RP_URING_LIBRARY}
+                          ${RP_REGEX_LIBRARY})
 endfunction()
 
 # A program of the tree: the same rules. What it links is the caller's to say.

@@ -50,11 +50,14 @@ install(
 
 # pkg-config knows no generator expressions: what the static library needs is spelled out. The prefix is found from the
 # file's own place, so that an installed tree may be moved, unless a directory was given as an absolute path.
+set(RP_PC_REQUIRES_PRIVATE "")
 if(RP_HAVE_URING)
-    set(RP_PC_REQUIRES_PRIVATE liburing)
-else()
-    set(RP_PC_REQUIRES_PRIVATE "")
+    list(APPEND RP_PC_REQUIRES_PRIVATE liburing)
 endif()
+if(RP_HAVE_REGEX)
+    list(APPEND RP_PC_REQUIRES_PRIVATE libpcre2-8)
+endif()
+list(JOIN RP_PC_REQUIRES_PRIVATE ", " RP_PC_REQUIRES_PRIVATE)
 set(RP_PC_LIBS_PRIVATE "-lpthread")
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
     set(RP_PC_PREFIX "${CMAKE_INSTALL_PREFIX}")

@@ -16,7 +16,8 @@ function(rp_finish_library target)
         ${target} PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>"
                          "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
     target_link_libraries(
-        ${target} PRIVATE $<BUILD_INTERFACE:rp_sanitize> Threads::Threads ${RP_URING_LIBRARY})
+        ${target} PRIVATE $<BUILD_INTERFACE:rp_sanitize> Threads::Threads ${RP_URING_LIBRARY}
+                          ${RP_REGEX_LIBRARY})
     add_library(running_process::${target} ALIAS ${target})
 endfunction()
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/probe.h"
+#include "core/regex.h"
 #include "pty/pty.h"
 #include "rp/base.h"
 
@@ -20,6 +21,9 @@ bool rp_has(const char *feature)
     if (strcmp(feature, "pty") == 0) {
         return rpi_pty_is_available();
     }
-    // "regex", "screen", "track" and "cgroup" are not built in.
+    if (strcmp(feature, "regex") == 0) {
+        return rpi_regex_is_built_in();
+    }
+    // "screen", "track" and "cgroup" are not built in.
     return false;
 }

@@ -8,3 +8,8 @@ endforeach()
 foreach(subject process streams drain stdin stop timeouts close admission pull run loop fork badinput fault)
     rp_test(NAME ${subject} SOURCES core/test_${subject}.c support/fault.c support/stage.c LABELS integration TIMEOUT 300)
 endforeach()
+
+if(RP_HAVE_REGEX)
+    rp_test(NAME matcher SOURCES core/test_matcher.c support/fault.c LABELS unit TIMEOUT 300)
+    rp_test(NAME differential SOURCES core/test_differential.c LABELS unit TIMEOUT 300 LIBS ${RP_REGEX_LIBRARY})
+endif()

@@ -34,6 +34,7 @@ FOREIGN_HEADERS = {
     "linux/io_uring.h": ("reactor/uring/", "base/os_linux.c", "tests/"),
     "sys/epoll.h": ("reactor/epoll/", "base/os_linux.c", "tests/", "bench/", "examples/"),
     "sys/event.h": ("reactor/kqueue/",),
+    "pcre2.h": ("core/regex_pcre2.c", "tests/core/test_differential.c", "tests/fuzz/fuzz_expect.c"),
     "windows.h": (),  # files named for Windows only
     "criterion/": ("tests/",),
     "uv.h": ("bench/",),
