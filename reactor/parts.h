@@ -5,17 +5,6 @@
 
 #include "reactor/reactor.h"
 
-/** What every public handle of this room (timer, watch) begins with. */
-typedef struct rpi_handle rpi_handle;
-struct rpi_handle {
-    rpi_list node;        /* of reactor->handles until its close */
-    rpi_reactor *reactor; /* borrowed */
-    /** The public close. */
-    void (*close)(rpi_handle *handle);
-    /** In a forked child: frees, and touches nothing of the parent's. */
-    void (*drop)(rpi_handle *handle);
-};
-
 /** When the earliest timer is due; RP_FOREVER = none is armed. */
 uint64_t rpi_timers_next_ns(const rpi_reactor *reactor);
 /** Fires what is due at now_ns. */

@@ -62,6 +62,17 @@ struct rpi_async {
     atomic_bool sent;
 };
 
+/** What every public handle that is closed with the loop (timer, watch, idle) begins with. */
+typedef struct rpi_handle rpi_handle;
+struct rpi_handle {
+    rpi_list node;        /* of reactor->handles until its close */
+    rpi_reactor *reactor; /* borrowed */
+    /** The public close. */
+    void (*close)(rpi_handle *handle);
+    /** In a forked child: frees, and touches nothing of the parent's. */
+    void (*drop)(rpi_handle *handle);
+};
+
 /** How time is told; tests give a fake one. */
 typedef uint64_t rpi_clock_fn(void *user);
 
