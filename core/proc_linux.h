@@ -2,17 +2,30 @@
 #ifndef RPI_CORE_PROC_LINUX_H
 #define RPI_CORE_PROC_LINUX_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct rpi_proc_stat {
     char state; /* 'R', 'S', ..., 'Z' a zombie, 'X' dead */
     int64_t parent;
     int64_t group;
-    uint64_t start_ticks; /* since the boot, in units of sysconf(_SC_CLK_TCK) */
+    int64_t session;
+    int64_t foreground;   /* group that has its terminal; -1 = it has no terminal */
+    uint64_t cpu_ticks;   /* its own and that of children it waited for, in units of
+                             sysconf(_SC_CLK_TCK), as are these */
+    uint64_t start_ticks; /* since the boot */
 } rpi_proc_stat;
 
 /** 0; RP_ESRCH: no such process, or gone while it was read; RP_EIO: not the expected form; other
  * errors of the system. */
 int rpi_proc_stat_read(int64_t pid, rpi_proc_stat *ret_stat);
+
+/** Reads the file `name` in the process's folder ("stat", "io") into `text`, cut at its size and
+ * terminated: the bytes read, or an error as above; RP_EACCES: it is not for us. */
+int rpi_proc_text_read(int64_t pid, const char *name, char *text, size_t text_size);
+
+/** What it has read from and written to disks, and the children that it waited for: bytes; 0 where
+ * the system does not tell us. */
+uint64_t rpi_proc_disk_bytes(int64_t pid);
 
 #endif
