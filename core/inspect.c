@@ -118,6 +118,7 @@ static int set_paused(rp_process *process, rp_stream stream, bool paused)
     }
     if (!paused) {
         process->active_at_ns = rpi_reactor_clock_ns(rpi_process_reactor(process));
+        process->heard_at_ns = process->active_at_ns;
         rpi_process_advance_later(process);
     }
     return 0;

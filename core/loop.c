@@ -98,6 +98,7 @@ static void loop_init(rp_loop *loop, const rp_loop_options *options, const rp_al
     rpi_list_init(&loop->memory_waiting);
     rpi_list_init(&loop->pull_ready);
     rpi_task_init(&loop->admission, rpi_admission_run);
+    atomic_init(&loop->idle_switches.first, NULL);
 }
 
 static int open_parts(rp_loop *loop, const rp_loop_options *options)
@@ -124,6 +125,7 @@ static int open_parts(rp_loop *loop, const rp_loop_options *options)
     if (r < 0) {
         goto fail_spawner;
     }
+    rpi_async_init(&loop->reactor, &loop->idle_switches.async, rpi_idle_switches_run);
     return 0;
 
 fail_spawner:

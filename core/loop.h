@@ -10,7 +10,9 @@
 #include "base/list.h"
 #include "base/ring.h"
 #include "core/capture.h"
+#include "core/idle.h"
 #include "core/spawner.h"
+#include "core/usage.h"
 #include "reactor/reactor.h"
 #include "rp/loop.h"
 
@@ -32,11 +34,13 @@ struct rp_loop {
     rpi_list memory_waiting; /* rpi_stream.op.node, of idle operations */
     rpi_list pull_ready;     /* rpi_pull.ready: something may be pulled */
     rpi_task admission;      /* looks at the queue */
-    uint32_t queued;         /* in the queue */
-    uint32_t live;           /* with the spawner or running, until reaped */
-    uint32_t pulling;        /* processes in pull mode whose end was not pulled yet */
-    bool refused;       /* the system had no room for a launch: admit only what credit allows */
-    uint32_t launching; /* with the spawner */
+    rpi_idle_switches idle_switches;
+    rpi_usage_table *usage; /* while somebody asks for what trees use */
+    uint32_t queued;        /* in the queue */
+    uint32_t live;          /* with the spawner or running, until reaped */
+    uint32_t pulling;       /* processes in pull mode whose end was not pulled yet */
+    bool refused;           /* the system had no room for a launch: admit only what credit allows */
+    uint32_t launching;     /* with the spawner */
     uint32_t credit; /* launches that may be tried while refused: one for each child that ended or
                         started */
     rpi_timer memory_timer;  /* asks for ring memory again that the system refused */

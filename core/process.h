@@ -111,6 +111,8 @@ struct rp_process {
     bool detached;
     bool closes_itself; /* rp_spawn without ret_process */
     bool own_group;     /* its pid is a process group */
+    bool had_newline;   /* in what was written to it so far */
+    bool had_submit;    /* by rp_submit */
     bool reaped;        /* the number may belong to somebody else: no signal goes there any more */
     bool counted;       /* in reactor.left */
     bool live;          /* in loop->live */
@@ -131,9 +133,11 @@ struct rp_process {
     uint64_t step_at_ns;    /* when the next step of a stop is due; RP_FOREVER */
     uint64_t
         active_at_ns; /* the last byte, or the end of a pause; later: the next look at the rest */
-    uint64_t seq;     /* events told */
-    rpi_task task;    /* advance and free, at the end of the turn */
-    bool *gone;       /* a waiting function's flag, set by the close; NULL */
+    uint64_t
+        heard_at_ns; /* when we last began to listen to it again, after having kept it waiting */
+    uint64_t seq;    /* events told */
+    rpi_task task;   /* advance and free, at the end of the turn */
+    bool *gone;      /* a waiting function's flag, set by the close; NULL */
     const rp_stop_options *ladder; /* of the stop under way; NULL = the settings' */
     rp_stop_options *own_ladder;   /* owned: what rp_stop was given; NULL */
     rp_exit exit;
@@ -263,6 +267,9 @@ void rpi_stop_for(rp_process *process,
 /** Arms the process's timer for the earliest thing that is due. */
 void rpi_stop_arm(rp_process *process);
 void rpi_stop_timer(rpi_timer *timer);
+/** Whether silence counts: not while a stream is open that we do not take from, for then we keep
+ * the child waiting. One that the child has closed says nothing any more, and is silence. */
+bool rpi_process_listens(const rp_process *process);
 /** SIGKILL to all that can be reached, at once; for close. */
 void rpi_stop_kill_now(rp_process *process);
 /** The leader has exited while a stop was under way: true when the rest of its group is still

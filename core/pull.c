@@ -107,6 +107,9 @@ static void let_go(rp_process *process)
     if (stream == NULL) {
         return;
     }
+    if (rpi_ring_is_open(&stream->ring) && rpi_ring_free(&stream->ring) == 0) {
+        process->heard_at_ns = rpi_reactor_clock_ns(rpi_process_reactor(process));
+    }
     pull->held = NULL;
     if (pull->held_found != RPI_LINE_NONE || rpi_lines_held(stream->lines) > 0) {
         rpi_lines_take(stream->lines, &stream->ring, pull->held_found, &pull->held_span);

@@ -435,9 +435,7 @@ bool rpi_stop_awaits_tree(rp_process *process)
 
 /* ---- time ------------------------------------------------------------------------------ */
 
-/* Whether silence counts: not while a stream is open that we do not take from, for then we keep the
- * child waiting. One that the child has closed says nothing any more, and is silence. */
-static bool listens(const rp_process *process)
+bool rpi_process_listens(const rp_process *process)
 {
     for (int i = 0; i < 2; i++) {
         const rpi_stream *stream = &process->streams[i];
@@ -558,7 +556,7 @@ void rpi_stop_timer(rpi_timer *timer)
     } else if (!process->laddered && now_ns >= earlier(wall_at(process), deadline_at(process))) {
         time_is_over(process, RP_STOP_TIMEOUT);
     } else if (!process->laddered && now_ns >= quiet_at(process)) {
-        if (listens(process)) {
+        if (rpi_process_listens(process)) {
             time_is_over(process, RP_STOP_QUIET);
         } else {
             process->active_at_ns = now_ns; /* we kept it waiting: its silence says nothing */

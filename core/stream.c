@@ -110,6 +110,7 @@ void rpi_streams_serve_waiting(rp_loop *loop)
             return;
         }
         rpi_list_remove(&stream->op.node);
+        rpi_stream_process(stream)->heard_at_ns = loop->reactor.now_ns;
         rpi_stream_arm(stream);
     }
 }

@@ -288,11 +288,13 @@ static void tell_observers(rp_process *process, rp_view bytes, bool submit)
 {
     rpi_input input = {.size = bytes.size, .submit = submit};
 
-    if (rpi_list_is_empty(&process->observers)) {
-        return;
+    process->had_submit = process->had_submit || submit;
+    if (rpi_list_is_empty(&process->observers) && process->had_newline) {
+        return; /* nothing of it would be news */
     }
     input.newline = bytes.size > 0 && (memchr(bytes.data, '\n', bytes.size) != NULL ||
                                        memchr(bytes.data, '\r', bytes.size) != NULL);
+    process->had_newline = process->had_newline || input.newline;
     rpi_observers_input(process, &input);
 }
 

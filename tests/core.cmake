@@ -1,11 +1,11 @@
 # Tests of the core. The pure modules stand alone; the others run real children (child.c) on each backend, through the public
 # functions, on a stage that afterwards looks for what was left behind.
 
-foreach(module lines capture marks)
+foreach(module lines capture marks idle_rule)
     rp_test(NAME ${module} SOURCES core/test_${module}.c support/fault.c LABELS unit TIMEOUT 300)
 endforeach()
 
-foreach(subject process streams drain stdin stop timeouts close admission pull run loop fork badinput fault)
+foreach(subject idle process streams drain stdin stop timeouts close admission pull run loop fork badinput fault)
     rp_test(NAME ${subject} SOURCES core/test_${subject}.c support/fault.c support/stage.c LABELS integration TIMEOUT 300)
 endforeach()
 

@@ -5,6 +5,7 @@
 #include "rp/base.h"     /* results, errors, types, text */
 #include "rp/command.h"  /* what to run, and how */
 #include "rp/expect.h"   /* waiting for what a child says */
+#include "rp/idle.h"     /* when a child has gone quiet */
 #include "rp/iterate.h"  /* pull mode, rp_run */
 #include "rp/loop.h"     /* the loop, timers, watches */
 #include "rp/process.h"  /* children */
