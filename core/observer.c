@@ -4,13 +4,23 @@
 
 #include "core/process.h"
 
-#define OBSERVER(place) RPI_CONTAINER(place, rpi_observer, node)
+static rpi_observer *observer_at(rpi_list *place)
+{
+    return RPI_CONTAINER(place, rpi_observer, node);
+}
 
-/* For each observer, which may take itself out meanwhile. */
-#define EACH(process, place, following)                                                            \
-    for (rpi_list *place = (process)->observers.next, *following = place->next;                    \
-         place != &(process)->observers && !(process)->closed;                                     \
-         place = following, following = place->next)
+/* The observer whose turn it is, or NULL behind the last. It may take itself out meanwhile, and the
+ * process may be closed. */
+static rpi_observer *take_next(const rp_process *process, rpi_list **next)
+{
+    rpi_list *place = *next;
+
+    if (place == &process->observers || process->closed) {
+        return NULL;
+    }
+    *next = place->next;
+    return observer_at(place);
+}
 
 void rpi_observer_add(rp_process *process,
                       rpi_observer *observer,
@@ -32,50 +42,58 @@ void rpi_observer_remove(rpi_observer *observer)
 
 void rpi_observers_output(rp_process *process, rpi_stream *stream, rp_view bytes)
 {
-    EACH(process, place, following)
-    {
-        if (OBSERVER(place)->api->output != NULL) {
-            OBSERVER(place)->api->output(OBSERVER(place), stream, bytes);
+    rpi_list *next = process->observers.next;
+    rpi_observer *observer = NULL;
+
+    while ((observer = take_next(process, &next)) != NULL) {
+        if (observer->api->output != NULL) {
+            observer->api->output(observer, stream, bytes);
         }
     }
 }
 
 void rpi_observers_input(rp_process *process, const rpi_input *input)
 {
-    EACH(process, place, following)
-    {
-        if (OBSERVER(place)->api->input != NULL) {
-            OBSERVER(place)->api->input(OBSERVER(place), input);
+    rpi_list *next = process->observers.next;
+    rpi_observer *observer = NULL;
+
+    while ((observer = take_next(process, &next)) != NULL) {
+        if (observer->api->input != NULL) {
+            observer->api->input(observer, input);
         }
     }
 }
 
 void rpi_observers_ended(rp_process *process, rpi_stream *stream)
 {
-    EACH(process, place, following)
-    {
-        if (OBSERVER(place)->api->ended != NULL) {
-            OBSERVER(place)->api->ended(OBSERVER(place), stream);
+    rpi_list *next = process->observers.next;
+    rpi_observer *observer = NULL;
+
+    while ((observer = take_next(process, &next)) != NULL) {
+        if (observer->api->ended != NULL) {
+            observer->api->ended(observer, stream);
         }
     }
 }
 
 void rpi_observers_exited(rp_process *process)
 {
-    EACH(process, place, following)
-    {
-        if (OBSERVER(place)->api->exited != NULL) {
-            OBSERVER(place)->api->exited(OBSERVER(place));
+    rpi_list *next = process->observers.next;
+    rpi_observer *observer = NULL;
+
+    while ((observer = take_next(process, &next)) != NULL) {
+        if (observer->api->exited != NULL) {
+            observer->api->exited(observer);
         }
     }
 }
 
 bool rpi_observers_hold_done(const rp_process *process)
 {
-    EACH(process, place, following)
-    {
-        const rpi_observer *observer = OBSERVER(place);
+    rpi_list *next = process->observers.next;
+    const rpi_observer *observer = NULL;
 
+    while ((observer = take_next(process, &next)) != NULL) {
         if (observer->api->holds_done != NULL && observer->api->holds_done(observer)) {
             return true;
         }
@@ -85,10 +103,12 @@ bool rpi_observers_hold_done(const rp_process *process)
 
 void rpi_observers_closed(rp_process *process)
 {
-    EACH(process, place, following)
-    {
-        if (OBSERVER(place)->api->closed != NULL) {
-            OBSERVER(place)->api->closed(OBSERVER(place));
+    rpi_list *next = process->observers.next;
+    rpi_observer *observer = NULL;
+
+    while ((observer = take_next(process, &next)) != NULL) {
+        if (observer->api->closed != NULL) {
+            observer->api->closed(observer);
         }
     }
 }
@@ -98,6 +118,6 @@ void rpi_observers_drop(rp_process *process)
     rpi_list *place = NULL;
 
     while ((place = rpi_list_take_first(&process->observers)) != NULL) {
-        OBSERVER(place)->api->drop(OBSERVER(place));
+        observer_at(place)->api->drop(observer_at(place));
     }
 }
