@@ -119,6 +119,9 @@ static void admit(rp_loop *loop, rp_process *process)
     process->live = true;
     loop->live++;
     loop->launching++;
+    if (process->foreground != NULL) {
+        rpi_foreground_prepare(process);
+    }
     if (lone) { /* nothing waits for this thread: faster than to hand it over */
         rpi_spawner_run(loop->spawner, launch);
         rpi_process_launched(launch, loop);

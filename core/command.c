@@ -306,12 +306,11 @@ static int check_transport(const rp_command *command)
     case RP_PIPES:
     case RP_CONSOLE_SHARED:
     case RP_CONSOLE_ISOLATED:
+    case RP_CONSOLE_FOREGROUND:
         break;
     case RP_PTY:
         r = check_terminal(command);
         break;
-    case RP_CONSOLE_FOREGROUND:
-        return lack("transport: foreground jobs are not built in");
     default:
         return rpi_detail(RP_EINVAL, "transport: no such one: %d", (int)command->transport);
     }
@@ -436,6 +435,10 @@ static int check_posix(const rp_command *command)
     }
     if (posix.new_session && command->transport == RP_CONSOLE_SHARED) {
         return refuse("posix: new_session leaves the console that RP_CONSOLE_SHARED shares");
+    }
+    if (posix.new_session && command->transport == RP_CONSOLE_FOREGROUND) {
+        return refuse(
+            "posix: new_session leaves the terminal that RP_CONSOLE_FOREGROUND hands over");
     }
     if (posix.umask != 0 && !posix.set_umask) {
         return refuse("posix: umask without set_umask");

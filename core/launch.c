@@ -180,6 +180,7 @@ static void fill_settings(rpi_launch *launch, const builder *built)
     const rp_command *command = built->command;
 
     launch->own_group = command->transport != RP_CONSOLE_SHARED;
+    launch->foreground = command->transport == RP_CONSOLE_FOREGROUND;
     launch->terminal = command->transport == RP_PTY;
     launch->new_session = built->posix.new_session || launch->terminal;
     launch->pty_rows = command->pty_rows != 0 ? command->pty_rows : RPI_PTY_ROWS_DEFAULT;

@@ -54,6 +54,7 @@ typedef struct rpi_launch {
     size_t fd_count;
     int fd_max;       /* the highest number in the child, 2 or more */
     bool own_group;   /* setpgid(0, 0) */
+    bool foreground;  /* and that group gets the terminal from the caller's */
     bool new_session; /* setsid() instead */
     bool terminal;    /* ends are RPI_END_PTY; a new session */
     bool no_core;     /* RLIMIT_CORE 0 */

@@ -7,6 +7,7 @@
  *     stop.c          signals, the ladder, time-outs      tree_linux.c  what is left of a group
  *     pull.c          iteration that runs the loop        chunks.c      the order of a capture
  *     observer.c      who else is told of the bytes   terminal.c    RP_PTY: size, modes, slave
+ *     foreground_linux.c  who has the caller's terminal
  *
  * States walk one way: QUEUED -> LAUNCHING -> RUNNING -> EXITED -> DONE (a failed launch goes to
  * DONE from either of the first two). `closed` is the caller's doing and orthogonal: a closed
@@ -23,6 +24,7 @@
 #include "base/list.h"
 #include "base/ring.h"
 #include "core/capture.h"
+#include "core/foreground.h"
 #include "core/launch.h"
 #include "core/lines.h"
 #include "core/loop.h"
@@ -85,6 +87,7 @@ typedef struct rpi_handlers { /* rp_handlers without its reserve */
     void (*eos)(rp_process *, rp_stream, void *);
     void (*exited)(rp_process *, const rp_exit *, void *);
     void (*done)(rp_process *, const rp_exit *, void *);
+    void (*stopped)(rp_process *, int, void *);
 } rpi_handlers;
 
 typedef struct rpi_writer rpi_writer;
@@ -123,14 +126,15 @@ struct rp_process {
     rpi_io exit_io;
     rpi_op exit_op;
     rpi_stream streams[2];
-    rpi_writer *writer;     /* behind the process; NULL: stdin is not ours */
-    rpi_pull *pull;         /* behind the process; NULL: handlers */
-    rpi_chunks *chunks;     /* behind the process; NULL: order is not kept */
-    rpi_terminal *terminal; /* behind the process; NULL: pipes */
-    rpi_list observers;     /* rpi_observer.node */
-    rpi_tree *tree;         /* owned; while a stop waits for more than the leader */
-    rpi_timer timer;        /* the earliest of its time-outs */
-    uint64_t step_at_ns;    /* when the next step of a stop is due; RP_FOREVER */
+    rpi_writer *writer;         /* behind the process; NULL: stdin is not ours */
+    rpi_pull *pull;             /* behind the process; NULL: handlers */
+    rpi_chunks *chunks;         /* behind the process; NULL: order is not kept */
+    rpi_terminal *terminal;     /* behind the process; NULL: pipes */
+    rpi_foreground *foreground; /* owned; NULL: it does not get the caller's terminal */
+    rpi_list observers;         /* rpi_observer.node */
+    rpi_tree *tree;             /* owned; while a stop waits for more than the leader */
+    rpi_timer timer;            /* the earliest of its time-outs */
+    uint64_t step_at_ns;        /* when the next step of a stop is due; RP_FOREVER */
     uint64_t
         active_at_ns; /* the last byte, or the end of a pause; later: the next look at the rest */
     uint64_t

@@ -188,6 +188,9 @@ void rpi_process_free(rp_process *process)
 
     RP_ASSERT(process->launch == NULL);
     rpi_observers_drop(process);
+    if (process->foreground != NULL) {
+        rpi_foreground_close(process);
+    }
     rpi_list_remove(&process->node);
     rpi_task_cancel(&process->task);
     rpi_timer_fini(&loop->reactor, &process->timer);
@@ -224,6 +227,7 @@ static void read_handlers(const rp_handlers *handlers, rpi_handlers *ret_handler
         ret_handlers->eos = handlers->eos;
         ret_handlers->exited = handlers->exited;
         ret_handlers->done = handlers->done;
+        ret_handlers->stopped = handlers->stopped;
     }
 }
 
@@ -270,6 +274,9 @@ int rp_spawn(rp_loop *loop,
         return r;
     }
     r = add_input(process, full.input);
+    if (r == 0 && full.transport == RP_CONSOLE_FOREGROUND) {
+        r = rpi_foreground_open(process);
+    }
     if (r < 0) {
         rpi_launch_free(process->launch);
         process->launch = NULL;

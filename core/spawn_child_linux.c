@@ -265,6 +265,38 @@ RPI_CHILD_CODE static long take_terminal(const rpi_launch *launch)
     return r;
 }
 
+/* The terminal goes from the caller's group to the child's own, which is made here. Only the
+ * caller's is taken: in the background it has none to give. SIGTTOU is blocked, as everything is.
+ */
+RPI_CHILD_CODE static long take_foreground(rpi_child_plan *plan)
+{
+    const long own = rpi_raw(SYS_getpgid, 0, 0, 0, 0, 0);
+    const int self = (int)rpi_raw(SYS_getpid, 0, 0, 0, 0, 0);
+    const long fd = rpi_raw(SYS_openat, AT_FDCWD, (long)(uintptr_t) "/dev/tty",
+                            O_RDWR | O_NOCTTY | O_CLOEXEC, 0, 0);
+    int group = 0;
+    long r = fd;
+
+    if (r >= 0) {
+        r = rpi_raw(SYS_ioctl, fd, TIOCGPGRP, (long)(uintptr_t)&group, 0, 0);
+    }
+    if (r >= 0 && group != own) {
+        r = -EBUSY;
+    }
+    if (r >= 0) {
+        plan->phase = RPI_PHASE_SETPGID;
+        r = rpi_raw(SYS_setpgid, 0, 0, 0, 0, 0);
+    }
+    if (r >= 0) {
+        plan->phase = RPI_PHASE_TERMINAL;
+        r = rpi_raw(SYS_ioctl, fd, TIOCSPGRP, (long)(uintptr_t)&self, 0, 0);
+    }
+    if (fd >= 0) {
+        (void)rpi_raw(SYS_close, fd, 0, 0, 0, 0); // it would be closed at exec, too
+    }
+    return r;
+}
+
 /* Everything but descriptors and signals. Sets the phase before each step. */
 RPI_CHILD_CODE static long set_attributes(rpi_child_plan *plan)
 {
@@ -274,6 +306,9 @@ RPI_CHILD_CODE static long set_attributes(rpi_child_plan *plan)
     if (launch->new_session) {
         plan->phase = RPI_PHASE_SETSID;
         r = rpi_raw(SYS_setsid, 0, 0, 0, 0, 0);
+    } else if (launch->foreground) {
+        plan->phase = RPI_PHASE_TERMINAL;
+        r = take_foreground(plan);
     } else if (launch->own_group) {
         plan->phase = RPI_PHASE_SETPGID;
         r = rpi_raw(SYS_setpgid, 0, 0, 0, 0, 0);

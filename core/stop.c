@@ -92,6 +92,9 @@ int rp_signal(rp_process *process, int signal, rp_scope scope)
     if (process->reaped && process->tree == NULL && process->looks == 0) {
         return RP_ESRCH;
     }
+    if (signal == SIGCONT && process->foreground != NULL) {
+        rpi_foreground_continue(process);
+    }
     if (scope == RP_SCOPE_TREE) {
         return send_to_tree(process, signal);
     }

@@ -34,6 +34,8 @@
  *            tty                  whether 0, 1 and 2 are terminals and which group has it:
  *                                 "1 1 1 foreground\n", or "background", "none"
  *            reopen               closes 0, 1 and 2, then opens /dev/tty for them
+ *            console              tells who has it, echo and size: "tty foreground echo 24 80\n"
+ *            tty-line             reads a line: "[text]\n"
  *   burn MS                       processor time, milliseconds
  *
  * Whatever happens it is gone after five minutes. */
@@ -448,6 +450,30 @@ static void tell_terminal(void)
     print(1, "%d %d %d %s\n", isatty(0), isatty(1), isatty(2), place);
 }
 
+static void tell_console(void)
+{
+    struct winsize size = {0};
+    struct termios modes;
+
+    if (tcgetattr(0, &modes) < 0 || ioctl(0, TIOCGWINSZ, &size) < 0) {
+        fail("no terminal", strerror(errno));
+    }
+    print(1, "tty %s %s %d %d\n", tcgetpgrp(0) == getpgrp() ? "foreground" : "background",
+          (modes.c_lflag & ECHO) != 0 ? "echo" : "silent", size.ws_row, size.ws_col);
+}
+
+static void read_line(void)
+{
+    char line[256];
+    size_t size = 0;
+
+    while (size < sizeof line - 1 && get(0, line + size, 1) == 1 && line[size] != '\n') {
+        size++;
+    }
+    line[size] = '\0';
+    print(1, "[%s]\n", line);
+}
+
 static void reopen_terminal(void)
 {
     char name[64];
@@ -477,6 +503,10 @@ static bool do_terminal(const char *name)
         tell_size();
     } else if (strcmp(name, "tty") == 0) {
         tell_terminal();
+    } else if (strcmp(name, "console") == 0) {
+        tell_console();
+    } else if (strcmp(name, "tty-line") == 0) {
+        read_line();
     } else if (strcmp(name, "reopen") == 0) {
         reopen_terminal();
     } else {
@@ -493,15 +523,15 @@ typedef struct operation {
 } operation;
 
 static const operation operations[] = {
-    {"echo", 1},      {"write", 2},      {"lines", 2},  {"order", 1},         {"fill", 2},
-    {"flood", 3},     {"flood-both", 2}, {"cat", 0},    {"flood-forever", 1}, {"read", 1},
-    {"digest", 0},    {"wait", 1},       {"close", 1},  {"exit", 1},          {"kill", 1},
-    {"abort", 0},     {"pause", 0},      {"ignore", 1}, {"ignore-first", 2},  {"announce", 2},
-    {"fork", 0},      {"end", 0},        {"tree", 3},   {"setsid", 0},        {"setpgid", 0},
-    {"fds", 0},       {"signals", 0},    {"env", 1},    {"cwd", 0},           {"nice", 0},
-    {"ids", 0},       {"limits", 0},     {"argv0", 0},  {"burn", 1},          {"raw", 0},
-    {"cooked", 0},    {"silent", 0},     {"size", 0},   {"tty", 0},           {"reopen", 0},
-    {"digest-of", 1},
+    {"echo", 1},      {"write", 2},      {"lines", 2},    {"order", 1},         {"fill", 2},
+    {"flood", 3},     {"flood-both", 2}, {"cat", 0},      {"flood-forever", 1}, {"read", 1},
+    {"digest", 0},    {"wait", 1},       {"close", 1},    {"exit", 1},          {"kill", 1},
+    {"abort", 0},     {"pause", 0},      {"ignore", 1},   {"ignore-first", 2},  {"announce", 2},
+    {"fork", 0},      {"end", 0},        {"tree", 3},     {"setsid", 0},        {"setpgid", 0},
+    {"fds", 0},       {"signals", 0},    {"env", 1},      {"cwd", 0},           {"nice", 0},
+    {"ids", 0},       {"limits", 0},     {"argv0", 0},    {"burn", 1},          {"raw", 0},
+    {"cooked", 0},    {"silent", 0},     {"size", 0},     {"tty", 0},           {"reopen", 0},
+    {"digest-of", 1}, {"console", 0},    {"tty-line", 0},
 };
 
 static const operation *find(const char *name)

@@ -1,2 +1,7 @@
 # Tests of what is interactive: typed commands, consoles and their terminal, the relay.
 rp_test(NAME command_line SOURCES core/test_command_line.c LABELS unit TIMEOUT 60)
+rp_test(
+    NAME console
+    SOURCES interactive/test_console.c support/caller.c support/fault.c
+    LABELS integration
+    TIMEOUT 300)

@@ -49,6 +49,15 @@ typedef enum rp_stdio_kind {
     RP_STDIO_MERGE        /* stderr only: to wherever stdout goes, in exact write order */
 } rp_stdio_kind;
 
+/* RP_CONSOLE_FOREGROUND needs a controlling terminal (else rp_spawn gives RP_EINVAL), whatever
+ * stdin is, and that the caller is in its foreground when the child is launched (else the launch
+ * fails with RP_EBUSY, phase "terminal"). The child's group has the terminal before its program
+ * runs. When the child ends, is stopped (rp_handlers.stopped) or is closed, the caller's group has
+ * it again, with the settings that it had before the launch, however the child left them. If the
+ * caller dies instead, a guard, a small process that is made beside the child, does the same, and
+ * the child is in the background: what it reads then is an error. The terminal stays with the
+ * caller's shell where that has taken it meanwhile. One such child at a time in a process. */
+
 /** Where one of the child's three streams goes. Fields that its kind does not use stay zero. */
 typedef struct rp_stdio {
     rp_stdio_kind kind;

@@ -23,7 +23,8 @@ typedef enum rp_owner {
 typedef struct rp_launch {
     size_t size;
     bool uses_pty;          /* the child has a pseudo-terminal of its own */
-    bool restores_terminal; /* the caller's terminal is put back as it was when the child is over */
+    bool restores_terminal; /* when the child is over the caller's terminal is as it was: put back,
+                               or out of the child's reach all the time */
     rp_owner ctrl_c_owner;
     uint32_t creation_flags; /* Windows: of CreateProcess; elsewhere 0 */
 } rp_launch;

@@ -99,7 +99,11 @@ typedef struct rp_handlers {
     void (*exited)(rp_process *process, const rp_exit *exit, void *user);
     /** Once and last, for every rp_spawn that returned 0, if the process was not closed before. */
     void (*done)(rp_process *process, const rp_exit *exit, void *user);
-    void (*reserved[10])(void);
+    /** RP_CONSOLE_FOREGROUND: a signal has stopped the child (SIGTSTP: Ctrl-Z), and its terminal is
+     * the caller's again, as it was. rp_signal with SIGCONT hands it over once more and lets the
+     * child go on. Learned at most 0.1 s after it happened. */
+    void (*stopped)(rp_process *process, int signal, void *user);
+    void (*reserved[9])(void);
 } rp_handlers;
 
 /** Checks the command, queues the launch and returns; what goes wrong later arrives as
@@ -119,6 +123,7 @@ typedef struct rp_handlers {
  * - -EBADF: a descriptor of yours that is not open
  * - RP_EUNSUPPORTED: what this system or build cannot: RP_PTY without pseudo-terminals, limits that
  *   it cannot hold, rp_windows, ...
+ * - RP_EBUSY: RP_CONSOLE_FOREGROUND while another such child, or a relay, has the terminal
  * - RP_EAGAIN: another thread changed the environment during the call
  * - RP_ECANCELED: the loop is being closed
  * - RP_ENOMEM, RP_EMFILE; RP_EPERM: a forked child */

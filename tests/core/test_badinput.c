@@ -156,7 +156,6 @@ Test(badinput, that_this_build_cannot_do_is_unsupported, .timeout = 60)
     static const rp_limits processes = {.size = sizeof processes, .processes = 1};
     static const rp_windows windows = {.size = sizeof windows};
     const mistake all[] = {
-        {"transport", RP_EUNSUPPORTED, {GOOD, .transport = RP_CONSOLE_FOREGROUND}},
         {"screen", RP_EUNSUPPORTED, {GOOD, .transport = RP_PTY, .screen = true}},
         {"limits", RP_EUNSUPPORTED, {GOOD, .limits = &memory}},
         {"limits", RP_EUNSUPPORTED, {GOOD, .limits = &processor}},

@@ -304,8 +304,6 @@ Test(command, says_what_is_not_built_in)
     rp_command command = make_command();
     rp_windows windows = RP_INIT(rp_windows);
 
-    command.transport = RP_CONSOLE_FOREGROUND;
-    refused(&command, RP_EUNSUPPORTED, "transport");
     command.transport = (rp_transport)5;
     refused(&command, RP_EINVAL, "transport");
     command.transport = (rp_transport)-1;
