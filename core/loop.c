@@ -99,6 +99,7 @@ static void loop_init(rp_loop *loop, const rp_loop_options *options, const rp_al
     rpi_list_init(&loop->pull_ready);
     rpi_task_init(&loop->admission, rpi_admission_run);
     atomic_init(&loop->idle_switches.first, NULL);
+    rpi_sessions_init(loop);
 }
 
 static int open_parts(rp_loop *loop, const rp_loop_options *options)
@@ -416,6 +417,7 @@ static void loop_free_forked(rp_loop *loop)
     while ((node = rpi_list_take_first(&loop->processes)) != NULL) {
         rpi_process_free_forked(RPI_CONTAINER(node, rp_process, node));
     }
+    rpi_sessions_fini(loop);
     rpi_spawner_close(loop->spawner);
     rpi_timer_fini(&loop->reactor, &loop->refused_timer);
     rpi_timer_fini(&loop->reactor, &loop->memory_timer);
@@ -443,6 +445,7 @@ int rp_loop_close(rp_loop *loop)
     loop->reactor.return_on_signal = false;
     rpi_reactor_close_handles(&loop->reactor);
     close_processes(loop);
+    rpi_sessions_run(loop);
     wait_for_ends(loop);
     cancel_queued(loop);
     count = count_unended(loop);
@@ -451,6 +454,7 @@ int rp_loop_close(rp_loop *loop)
     rpi_timer_fini(&loop->reactor, &loop->refused_timer);
     rpi_timer_fini(&loop->reactor, &loop->memory_timer);
     rpi_task_cancel(&loop->admission);
+    rpi_sessions_fini(loop);
     rpi_reactor_fini(&loop->reactor);
     rpi_ring_pool_close(loop->rings);
     loop_free(loop);

@@ -11,6 +11,7 @@
 #include "base/ring.h"
 #include "core/capture.h"
 #include "core/idle.h"
+#include "core/sessions.h"
 #include "core/spawner.h"
 #include "core/usage.h"
 #include "reactor/reactor.h"
@@ -34,6 +35,7 @@ struct rp_loop {
     rpi_list memory_waiting; /* rpi_stream.op.node, of idle operations */
     rpi_list pull_ready;     /* rpi_pull.ready: something may be pulled */
     rpi_task admission;      /* looks at the queue */
+    rpi_sessions sessions;   /* who is in those that children lead */
     rpi_idle_switches idle_switches;
     rpi_usage_table *usage; /* while somebody asks for what trees use */
     uint32_t queued;        /* in the queue */

@@ -4,7 +4,8 @@
  *     process_make.c  rp_spawn, the free                  stream.c      reading, delivering
  *     process.c       states, exit, done, close           writer.c      stdin
  *     admission.c     the queue in front of the spawner   reap_linux.c  how it ended
- *     stop.c          signals, the ladder, time-outs      tree_linux.c  what is left of a group
+ *     stop.c          the ladder, time-outs               tree_linux.c  what is left of a tree
+ *     signal.c        whom a signal reaches               sessions_linux.c  its other groups
  *     pull.c          iteration that runs the loop        chunks.c      the order of a capture
  *     observer.c      who else is told of the bytes   terminal.c    RP_PTY: size, modes, slave
  *     foreground_linux.c  who has the caller's terminal
@@ -113,7 +114,8 @@ struct rp_process {
     bool closed;   /* by the caller */
     bool detached;
     bool closes_itself; /* rp_spawn without ret_process */
-    bool own_group;     /* its pid is a process group */
+    bool own_group;     /* its pid is a process group, */
+    bool own_session;   /* and a session */
     bool had_newline;   /* in what was written to it so far */
     bool had_submit;    /* by rp_submit */
     bool reaped;        /* the number may belong to somebody else: no signal goes there any more */
@@ -261,6 +263,15 @@ bool rpi_writer_is_idle(
     const rpi_writer *writer); /* nothing queued, no callback due, no operation pending */
 void rpi_writer_fini(rpi_writer *writer);
 
+/* ---- signal.c ---- */
+
+/** To the whole tree. 0, also where nobody is left; or -errno: refused. */
+int rpi_signal_tree(rp_process *process, int signal);
+/** SIGINT: to the foreground of its terminal, else to the tree. Results as above. */
+int rpi_signal_interrupt(rp_process *process);
+/** SIGKILL to all that can be reached, at once; for close. */
+void rpi_stop_kill_now(rp_process *process);
+
 /* ---- stop.c ---- */
 
 /** Something other than a call sets out to stop the tree. */
@@ -274,20 +285,22 @@ void rpi_stop_timer(rpi_timer *timer);
 /** Whether silence counts: not while a stream is open that we do not take from, for then we keep
  * the child waiting. One that the child has closed says nothing any more, and is silence. */
 bool rpi_process_listens(const rp_process *process);
-/** SIGKILL to all that can be reached, at once; for close. */
-void rpi_stop_kill_now(rp_process *process);
 /** The leader has exited while a stop was under way: true when the rest of its group is still
  * awaited. */
 bool rpi_stop_awaits_tree(rp_process *process);
 
 /* ---- tree_linux.c ---- */
 
-/** Looks at the group that the leader, reaped by now, has left: 0 and a tree whose members' ends
- * call rpi_process_advance, or 0 and NULL when the group is empty; -ENOMEM, -EMFILE, -EACCES: it
- * cannot be looked at. */
+/** Looks at the group (or session) that the leader, reaped by now, has left: 0 and a tree whose
+ * members' ends call rpi_process_advance, or 0 and NULL when the group is empty; -ENOMEM, -EMFILE,
+ * -EACCES: it cannot be looked at. */
 int rpi_tree_open(rp_process *process, rpi_tree **ret_tree);
-/** Whether the group has any process, zombies too: at the price of two system calls. */
-bool rpi_tree_exists(const rp_process *process);
+/** Whether the group has any process, zombies too: at the price of two system calls; of a session:
+ * whether anybody lives in it, at the price of a look through all processes. */
+bool rpi_tree_exists(rp_process *process);
+/** Sends to every member of a group of the session that `process` leads: 0; RP_ESRCH: there is
+ * none; or -errno. */
+int rpi_tree_signal_group(rp_process *process, int64_t group, int signal);
 /** Whether nobody is left; looks again when all that were seen have ended. */
 bool rpi_tree_is_empty(rpi_tree *tree);
 /** Members that were alive at the last look. */

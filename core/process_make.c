@@ -151,6 +151,7 @@ static int process_make(rp_loop *loop, const ingredients *from, rp_process **ret
     process->launch = launch;
     process->handlers = from->handlers;
     process->own_group = launch->own_group || launch->new_session;
+    process->own_session = launch->new_session;
     process->pidfd = -1;
     process->step_at_ns = RP_FOREVER;
     process->exit.queued_ns = launch->queued_ns;
@@ -190,6 +191,9 @@ void rpi_process_free(rp_process *process)
     rpi_observers_drop(process);
     if (process->foreground != NULL) {
         rpi_foreground_close(process);
+    }
+    if (process->own_session) {
+        rpi_sessions_forget(process);
     }
     rpi_list_remove(&process->node);
     rpi_task_cancel(&process->task);

@@ -1,16 +1,11 @@
-/* Stopping: signals to a child's tree, the ladder of a stop, and everything that is due at a time
+/* Stopping: the ladder of a stop, and everything that is due at a time
  * (wall clock, deadline, quiet time, drain grace, the next step), kept by one timer a process that
  * is armed for the earliest of them.
  *
- * A number is signalled only while the leader is unreaped (process.c reaps it at the end), so that
- * no stranger is ever hit; later the members that are left are reached through pidfds of their own
- * (tree_linux.c). */
-#include <errno.h>
+ * Whom a signal reaches stands in signal.c. */
 #include <signal.h>
 
-#include "base/assert.h"
 #include "base/clock.h"
-#include "base/os.h"
 #include "base/status.h"
 #include "core/loop.h"
 #include "core/process.h"
@@ -25,83 +20,6 @@ static const rp_stop_options kill_only = {.size = sizeof kill_only, .no_interrup
 static const rp_stop_options *ladder_of(const rp_process *process)
 {
     return process->ladder != NULL ? process->ladder : &process->settings->stop;
-}
-
-/* ---- signals -------------------------------------------------------------------- */
-
-static int send_to_leader(rp_process *process, int signal)
-{
-    if (rpi_os.pidfd_send_signal(process->pidfd, signal, 0) < 0) {
-        return errno == ESRCH ? 0 : -errno; /* gone already: what was wanted */
-    }
-    return 0;
-}
-
-static int send_to_tree(rp_process *process, int signal)
-{
-    if (process->tree == NULL && process->looks > 0) { /* now it must be known who the rest is */
-        (void)rpi_tree_open(process, &process->tree);  /* failed: the end of the stop tells */
-    }
-    if (process->tree != NULL) {
-        rpi_tree_signal(process->tree, signal);
-        return 0;
-    }
-    if (process->reaped) {
-        return 0;
-    }
-    RP_ASSERT(process->pid > 0); /* 0 would be the caller's own group */
-    process->loop->kernel_calls++;
-    if (!process->own_group) {
-        return send_to_leader(process, signal);
-    }
-    if (rpi_os.kill((pid_t)-process->pid, signal) < 0) {
-        return errno == ESRCH ? send_to_leader(process, signal) : -errno;
-    }
-    return 0;
-}
-
-void rpi_stop_kill_now(rp_process *process)
-{
-    if (process->looks > 0 && process->tree == NULL && process->step == RPI_STEP_KILL) {
-        return; /* everybody has it */
-    }
-    (void)send_to_tree(
-        process,
-        SIGKILL); /* refused by the system (another user's): then its exit is awaited as it comes */
-}
-
-int rp_signal(rp_process *process, int signal, rp_scope scope)
-{
-    int r = rpi_loop_enter(process->loop);
-
-    if (r < 0) {
-        return r;
-    }
-    if (signal < 0 || signal > 64) {
-        return rpi_detail(RP_EINVAL, "signal %d is none", signal);
-    }
-    if (scope == RP_SCOPE_FOREGROUND) {
-        return rpi_detail(RP_EUNSUPPORTED, "only a child on a pseudo-terminal has a foreground");
-    }
-    if (scope != RP_SCOPE_TREE && scope != RP_SCOPE_LEADER) {
-        return rpi_detail(RP_EINVAL, "scope %d is none", (int)scope);
-    }
-    if (process->state < RPI_PROCESS_RUNNING) {
-        return rpi_detail(RP_EAGAIN, "the child has not started");
-    }
-    if (process->reaped && process->tree == NULL && process->looks == 0) {
-        return RP_ESRCH;
-    }
-    if (signal == SIGCONT && process->foreground != NULL) {
-        rpi_foreground_continue(process);
-    }
-    if (scope == RP_SCOPE_TREE) {
-        return send_to_tree(process, signal);
-    }
-    if (process->reaped || rpi_os.pidfd_send_signal(process->pidfd, signal, 0) < 0) {
-        return process->reaped ? RP_ESRCH : -errno;
-    }
-    return 0;
 }
 
 /* ---- steps ------------------------------------------------------------------------ */
@@ -169,13 +87,12 @@ static rpi_step step_after(const rp_stop_options *ladder, rpi_step step)
 static int signal_of(const rp_process *process, rpi_step step)
 {
     switch (step) {
-    case RPI_STEP_INTERRUPT:
-    case RPI_STEP_INTERRUPT_AGAIN:
-        return SIGINT;
     case RPI_STEP_TERMINATE:
         return ladder_of(process)->terminate_signal != 0 ? ladder_of(process)->terminate_signal
                                                          : SIGTERM;
     case RPI_STEP_KILL:
+    case RPI_STEP_INTERRUPT:
+    case RPI_STEP_INTERRUPT_AGAIN:
     case RPI_STEP_NONE:
     case RPI_STEP_GIVEN_UP:
         break;
@@ -183,12 +100,20 @@ static int signal_of(const rp_process *process, rpi_step step)
     return SIGKILL;
 }
 
+static int send(rp_process *process, rpi_step step)
+{
+    if (step == RPI_STEP_INTERRUPT || step == RPI_STEP_INTERRUPT_AGAIN) {
+        return rpi_signal_interrupt(process);
+    }
+    return rpi_signal_tree(process, signal_of(process, step));
+}
+
 /* Sends one step and notes it. A call's own reason follows its steps; what set out first for
  * another reason keeps it. */
 static int send_step(rp_process *process, rpi_step step)
 {
     rp_exit *exit = &process->exit;
-    int r = send_to_tree(process, signal_of(process, step));
+    int r = send(process, step);
 
     if (exit->reason == RP_STOP_NONE || exit->reason == reason_of((rpi_step)process->step)) {
         exit->reason = reason_of(step);
@@ -361,7 +286,7 @@ static int send_once(rp_process *process, rpi_step step)
             step = (rpi_step)process->step;
         }
         process->exit.interrupts += step <= RPI_STEP_INTERRUPT_AGAIN ? 1 : 0;
-        return send_to_tree(process, signal_of(process, step));
+        return send(process, step);
     }
     process->ladder = NULL;
     return send_step(process, step);

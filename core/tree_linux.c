@@ -1,8 +1,8 @@
-/* What a leader left of its process group: looked for in /proc only while a stop is under way,
- * after the leader was reaped and only when the kernel says that its group still exists. Members
- * are held by pidfds, so that waiting costs nothing and a signal never reaches a later process with
- * the same number: a member is opened first and its group is asked again afterwards. Called by
- * stop.c and process.c. */
+/* What a leader left of its tree: of its process group, or of the session that it led. Looked for
+ * in /proc only while a stop is under way, after the leader was reaped, and of a group only when
+ * the kernel says that it still exists. Members are held by pidfds, so that waiting costs nothing
+ * and a signal never reaches a later process with the same number: a member is opened first and
+ * asked again afterwards. Called by stop.c, signal.c and process.c. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -36,11 +36,23 @@ struct rpi_tree {
     tree_member members[MEMBERS_MAX];
 };
 
-static bool is_member(int64_t pid, int64_t group)
+/* Whose members are looked for: those of the session, those of the group; 0 = of any. */
+typedef struct membership {
+    int64_t session;
+    int64_t group;
+} membership;
+
+static membership tree_of(const rp_process *process)
+{
+    return process->own_session ? (membership){process->pid, 0} : (membership){0, process->pid};
+}
+
+static bool is_member(int64_t pid, membership of)
 {
     rpi_proc_stat stat;
 
-    return rpi_proc_stat_read(pid, &stat) == 0 && stat.group == group && stat.state != 'Z' &&
+    return rpi_proc_stat_read(pid, &stat) == 0 && (of.group == 0 || stat.group == of.group) &&
+           (of.session == 0 || stat.session == of.session) && stat.state != 'Z' &&
            stat.state != 'X';
 }
 
@@ -81,17 +93,16 @@ static void hold(rpi_tree *tree, int64_t pid)
     }
     rpi_io_init(&member->io, member->pidfd);
     rpi_op_init(&member->op, RPI_OP_EXIT, &member->io, on_member_exit);
-    if (!is_member(pid, tree->process->pid) || rpi_op_start(&loop->reactor, &member->op) < 0) {
+    if (!is_member(pid, tree_of(tree->process)) || rpi_op_start(&loop->reactor, &member->op) < 0) {
         let_go(member);
         return;
     }
     tree->pending++;
 }
 
-/* Calls `each` for every member of the group. */
-static int walk(rpi_tree *tree, void (*each)(rpi_tree *tree, int64_t pid, int signal), int signal)
+/* Calls `each` for every member. */
+static int walk(membership of, void (*each)(int64_t pid, void *context), void *context)
 {
-    int64_t group = tree->process->pid;
     DIR *folder = opendir("/proc");
     struct dirent *entry;
 
@@ -101,17 +112,18 @@ static int walk(rpi_tree *tree, void (*each)(rpi_tree *tree, int64_t pid, int si
     while ((entry = readdir(folder)) != NULL) {
         int64_t pid = strtoll(entry->d_name, NULL, 10); /* 0: no process */
 
-        if (pid > 0 && is_member(pid, group)) {
-            each(tree, pid, signal);
+        if (pid > 0 && is_member(pid, of)) {
+            each(pid, context);
         }
     }
     (void)closedir(folder); /* read only: nothing can be lost */
     return 0;
 }
 
-static void count_member(rpi_tree *tree, int64_t pid, int signal)
+static void count_member(int64_t pid, void *context)
 {
-    (void)signal;
+    rpi_tree *tree = context;
+
     tree->seen++;
     if (tree->pending < MEMBERS_MAX) {
         hold(tree, pid);
@@ -123,13 +135,13 @@ static int look(rpi_tree *tree)
 {
     RP_ASSERT(tree->pending == 0);
     tree->seen = 0;
-    return walk(tree, count_member, 0);
+    return walk(tree_of(tree->process), count_member, tree);
 }
 
 /* Whether the kernel knows any process of the group: the cheap question that nearly always settles
  * it. The leader was reaped, so whoever has its number now is a stranger who got it because nobody
  * was left in the group. */
-bool rpi_tree_exists(const rp_process *process)
+static bool group_exists(const rp_process *process)
 {
     const int64_t group = process->pid;
 
@@ -138,6 +150,13 @@ bool rpi_tree_exists(const rp_process *process)
         return false;
     }
     return rpi_os.kill((pid_t)group, 0) < 0 && errno == ESRCH;
+}
+
+/* Of a session nothing but a look through all processes tells. */
+bool rpi_tree_exists(rp_process *process)
+{
+    return group_exists(process) ||
+           (process->own_session && rpi_sessions_has_members(process) != 0);
 }
 
 int rpi_tree_open(rp_process *process, rpi_tree **ret_tree)
@@ -191,22 +210,39 @@ uint32_t rpi_tree_count(const rpi_tree *tree)
     return tree->seen;
 }
 
-static void signal_member(rpi_tree *tree, int64_t pid, int signal)
+typedef struct sending {
+    membership of;
+    int signal;
+    int count; /* whom it reached */
+} sending;
+
+static void signal_member(int64_t pid, void *context)
 {
+    sending *what = context;
     int pidfd = rpi_os.pidfd_open((pid_t)pid, 0);
 
     if (pidfd < 0) {
         return; /* gone meanwhile: as wanted */
     }
-    if (is_member(pid, tree->process->pid)) {
-        (void)rpi_os.pidfd_send_signal(pidfd, signal, 0); /* likewise */
+    if (is_member(pid, what->of) && rpi_os.pidfd_send_signal(pidfd, what->signal, 0) == 0) {
+        what->count++; /* else likewise */
     }
     (void)rpi_os.close(pidfd);
 }
 
+int rpi_tree_signal_group(rp_process *process, int64_t group, int signal)
+{
+    sending what = {.of = {.session = process->pid, .group = group}, .signal = signal};
+    int r = walk(what.of, signal_member, &what);
+
+    return r < 0 || what.count > 0 ? r : RP_ESRCH;
+}
+
 void rpi_tree_signal(rpi_tree *tree, int signal)
 {
-    if (walk(tree, signal_member, signal) == 0) {
+    sending what = {.of = tree_of(tree->process), .signal = signal};
+
+    if (walk(what.of, signal_member, &what) == 0) {
         return;
     }
     for (int i = 0; i < MEMBERS_MAX; i++) { /* no descriptor to look with: those that are held */
