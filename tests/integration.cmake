@@ -2,10 +2,12 @@
 
 add_executable(rp_noise_child stress/noise_child.c)
 rp_compile_program(rp_noise_child)
-set_target_properties(rp_noise_child PROPERTIES C_EXTENSIONS ON) # kill
+set_target_properties(rp_noise_child PROPERTIES C_EXTENSIONS ON) # kill, cfmakeraw
 target_include_directories(rp_noise_child PRIVATE "${PROJECT_SOURCE_DIR}")
 set(RP_NOISE_CHILD "RP_TEST_NOISE_CHILD=\"$<TARGET_FILE:rp_noise_child>\"")
 
-rp_test(NAME random_children SOURCES stress/test_random_children.c LABELS stress TIMEOUT 300)
-target_compile_definitions(test_random_children PRIVATE ${RP_NOISE_CHILD})
-add_dependencies(test_random_children rp_noise_child)
+foreach(kind children terminals)
+    rp_test(NAME random_${kind} SOURCES stress/test_random_${kind}.c LABELS stress TIMEOUT 300)
+    target_compile_definitions(test_random_${kind} PRIVATE ${RP_NOISE_CHILD})
+    add_dependencies(test_random_${kind} rp_noise_child)
+endforeach()

@@ -1,9 +1,11 @@
-/* noise_child OUT_SIZE OUT_OFFSET ERR_SIZE ERR_OFFSET END: writes that much noise to both streams,
- * in pieces of changing sizes that alternate between them, and ends: `eN` exits with N, `sN` kills
- * itself by signal N, `w` waits for ever. A child of the stress tests: small, so that thousands a
- * second can be started. Exit code 99: a write failed. */
+/* noise_child OUT_SIZE OUT_OFFSET ERR_SIZE ERR_OFFSET END [raw]: writes that much noise to both
+ * streams, in pieces of changing sizes that alternate between them, and ends: `eN` exits with N,
+ * `sN` kills itself by signal N, `w` waits for ever. With `raw` its terminal passes every byte on
+ * as it is. A child of the stress tests: small, so that thousands a second can be started. Exit
+ * code 99: a write failed. */
 #include <signal.h>
 #include <stdlib.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "tests/stress/noise.h"
@@ -55,6 +57,17 @@ static void end(const char *how)
     _exit(number);
 }
 
+static int make_raw(void)
+{
+    struct termios modes;
+
+    if (tcgetattr(STDIN_FILENO, &modes) < 0) {
+        return 0;
+    }
+    cfmakeraw(&modes);
+    return tcsetattr(STDIN_FILENO, TCSANOW, &modes) == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct side out = {.fd = STDOUT_FILENO};
@@ -62,7 +75,7 @@ int main(int argc, char **argv)
     uint64_t step = 0;
     size_t left = 1;
 
-    if (argc != 6) {
+    if (argc < 6 || (argc > 6 && !make_raw())) {
         return FAILED;
     }
     out.size = strtoull(argv[1], NULL, 10);
