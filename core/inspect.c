@@ -152,8 +152,5 @@ int rp_close_output(rp_process *process, rp_stream stream)
             rpi_stream_shut(&process->streams[i]);
         }
     }
-    if (process->terminal != NULL && stream != RP_STDERR) {
-        rpi_writer_fail(process->writer, RP_EPIPE); /* a terminal is closed as a whole */
-    }
     return 0;
 }

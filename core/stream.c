@@ -155,8 +155,7 @@ void rpi_stream_end(rpi_stream *stream)
     process->loop->descriptors--;
     stream->state = RPI_STREAM_ENDED;
     if (process->terminal != NULL) {
-        rpi_terminal_let_go(process);
-        rpi_terminal_closed(process);
+        rpi_terminal_stream_ended(process);
     }
     rpi_observers_ended(process, stream);
 }

@@ -78,6 +78,16 @@ void rpi_terminal_closed(rp_process *process)
     }
 }
 
+void rpi_terminal_stream_ended(rp_process *process)
+{
+    rpi_terminal_let_go(process);
+    if (process->state == RPI_PROCESS_RUNNING) {
+        /* A terminal is closed as a whole: the child must not wait for who does not read. */
+        rpi_writer_fail(process->writer, RP_EPIPE);
+    }
+    rpi_terminal_closed(process);
+}
+
 void rpi_terminal_try_again(rp_process *process)
 {
     process->terminal->again_at_ns = rpi_reactor_clock_ns(rpi_process_reactor(process)) + AGAIN_NS;

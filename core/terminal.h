@@ -23,6 +23,9 @@ void rpi_terminal_open(rp_process *process, rpi_launch *launch);
  * is as once. */
 void rpi_terminal_let_go(rp_process *process);
 
+/** The stream has closed its descriptor of the master. */
+void rpi_terminal_stream_ended(rp_process *process);
+
 /** One of the descriptors of the master was closed. */
 void rpi_terminal_closed(rp_process *process);
 

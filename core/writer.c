@@ -48,6 +48,8 @@ void rpi_writer_open(rpi_writer *writer, int fd)
     writer->process->loop->descriptors++;
     if (writer->silent) {
         rpi_writer_abandon(writer);
+    } else if (writer->status != 0) {
+        rpi_writer_fail(writer, writer->status);
     } else {
         go_on(writer);
     }
