@@ -4,3 +4,7 @@ foreach(subject terminal drain typing stop fault)
     rp_test(NAME pty_${subject} SOURCES pty/test_${subject}.c pty/rig.c support/fault.c support/stage.c LABELS integration
             TIMEOUT 300)
 endforeach()
+
+rp_test(NAME pty_many SOURCES pty/test_many.c pty/rig.c support/fault.c support/stage.c LABELS stress TIMEOUT 300)
+target_compile_definitions(test_pty_many PRIVATE "RP_TEST_NOISE_CHILD=\"$<TARGET_FILE:rp_noise_child>\"")
+add_dependencies(test_pty_many rp_noise_child)
