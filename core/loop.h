@@ -51,7 +51,7 @@ struct rp_loop {
     uint64_t kernel_calls; /* by core/, of the loop's thread */
     uint64_t spawned, exited, bytes_read, reads;
     uint32_t descriptors;
-    uint32_t ptys;                  /* whose master is open */
+    uint32_t ptys; /* whose master is open */
     void (*log)(int level, const char *text, void *user);
     void *log_user;
 };
