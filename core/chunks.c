@@ -90,6 +90,20 @@ void rpi_chunks_fini(rp_process *process)
     *chunks = (rpi_chunks){0};
 }
 
+bool rpi_chunks_place(const rp_process *process, size_t index, rpi_chunk_place *ret_place)
+{
+    const rpi_chunks *chunks = process->chunks;
+
+    if (chunks == NULL || index >= chunks->count) {
+        return false;
+    }
+    *ret_place =
+        (rpi_chunk_place){.stream = chunks->entries[index].stream,
+                          .start = chunks->entries[index].offset,
+                          .end = chunks->entries[index].offset + chunks->entries[index].size};
+    return true;
+}
+
 /* What of a chunk the capture of its stream still holds. */
 static rp_view kept(const rpi_capture *capture, const entry *chunk)
 {

@@ -233,3 +233,18 @@ void rpi_lines_take(rpi_lines *lines,
     }
     lines->scanned = 0;
 }
+
+void rpi_lines_skip(rpi_lines *lines, rpi_ring *ring, size_t size)
+{
+    size_t from_memory = size < lines->count ? size : lines->count;
+
+    if (from_memory > 0) {
+        lines->count -= from_memory;
+        memmove(lines->memory, lines->memory + from_memory, lines->count);
+    }
+    if (size > from_memory) {
+        rpi_ring_consume(ring, (uint32_t)(size - from_memory));
+    }
+    lines->skip_feed = false;
+    lines->scanned = 0;
+}

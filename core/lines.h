@@ -65,6 +65,10 @@ void rpi_lines_take(rpi_lines *lines,
                     rpi_line_found found,
                     const rpi_line_span *span);
 
+/** Drops the next `size` bytes, of which memory and ring hold so many, whatever lines they are of.
+ */
+void rpi_lines_skip(rpi_lines *lines, rpi_ring *ring, size_t size);
+
 /** Bytes of a begun line that are in the splitter's memory, not in the ring. */
 static inline size_t rpi_lines_held(const rpi_lines *lines)
 {

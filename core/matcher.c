@@ -235,6 +235,11 @@ size_t rpi_matcher_context(const rpi_matcher *matcher)
     return matcher->context;
 }
 
+size_t rpi_matcher_group_max(const rpi_matcher *matcher)
+{
+    return matcher->group_max;
+}
+
 /* ---- beginning -------------------------------------------------------------------- */
 
 void rpi_matcher_begin(rpi_matcher *matcher, uint64_t offset)
@@ -261,8 +266,13 @@ void rpi_matcher_forget(rpi_matcher *matcher, uint64_t offset)
         literals *each = &matcher->literals[i];
         uint16_t ignored;
 
-        if (each->search != NULL && each->run.index == RPI_SEARCH_NONE &&
-            rpi_search_begun(each->search, &each->run, &ignored) < offset) {
+        if (each->search == NULL ||
+            rpi_search_begun(each->search, &each->run, &ignored) >= offset) {
+            continue;
+        }
+        if (each->run.index != RPI_SEARCH_NONE) {
+            each->run.decided = true;
+        } else {
             rpi_search_begin(&each->run, offset > each->run.at ? offset : each->run.at);
         }
     }
@@ -357,7 +367,7 @@ static int try_expression(rpi_matcher *matcher,
         return r;
     }
     each->from = base + start;
-    each->seen = end;
+    each->seen = end > each->from ? end : each->from;
     each->put_off = false;
     each->found = r == RPI_REGEX_YES;
     if (each->found && comes_before(rank_of(each), *best)) {
@@ -433,6 +443,11 @@ static rank best_so_far(const rpi_matcher *matcher)
         }
     }
     return best;
+}
+
+uint64_t rpi_matcher_found_at(const rpi_matcher *matcher)
+{
+    return best_so_far(matcher).start;
 }
 
 /* The groups of a literal are the one that it is; those of an expression are kept already. */

@@ -64,8 +64,12 @@ void rpi_matcher_free(rpi_matcher *matcher);
 /** Searches anew: a text that begins at this offset; nothing before it is looked at. */
 void rpi_matcher_begin(rpi_matcher *matcher, uint64_t offset);
 
-/** Matches that begin before this offset are given up. */
+/** Matches that begin before this offset and are not found yet are given up. */
 void rpi_matcher_forget(rpi_matcher *matcher, uint64_t offset);
+
+/** Where the best match begins that is found, and only waits for what may come before it;
+ * UINT64_MAX: there is none. */
+uint64_t rpi_matcher_found_at(const rpi_matcher *matcher);
 
 /** Looks at what is new. The text holds all from rpi_matcher_begin's (or the last forget's) offset
  * on, and rpi_matcher_context bytes before that where there were so many. An rpi_matcher_found;
@@ -77,6 +81,9 @@ void rpi_matcher_result_of(const rpi_matcher *matcher, rpi_matcher_result *ret_r
 
 /** Bytes in front of the place where a match begins that the patterns may look at. */
 size_t rpi_matcher_context(const rpi_matcher *matcher);
+
+/** The most groups that a result may have. */
+size_t rpi_matcher_group_max(const rpi_matcher *matcher);
 
 /** Bytes that would be gone over again by what was put off. */
 uint64_t rpi_matcher_put_off(const rpi_matcher *matcher);

@@ -29,6 +29,7 @@
 #include "core/launch.h"
 #include "core/lines.h"
 #include "core/loop.h"
+#include "core/marks.h"
 #include "core/observer.h"
 #include "core/settings.h"
 #include "reactor/reactor.h"
@@ -57,6 +58,7 @@ struct rpi_stream {
     uint32_t delivered;   /* unread bytes of the ring that the data handler had already */
     uint8_t state;        /* rpi_stream_state */
     uint8_t index;        /* 0: stdout, 1: stderr */
+    bool ours;            /* we read it, or will */
     bool paused;
     bool was_empty; /* the last read said so, just now */
     bool shut;      /* by rp_close_output: no further read */
@@ -95,6 +97,13 @@ typedef struct rpi_writer rpi_writer;
 typedef struct rpi_pull rpi_pull;
 typedef struct rpi_tree rpi_tree;
 typedef struct rpi_chunks rpi_chunks;
+
+/* A piece of a stream that was read at once. */
+typedef struct rpi_chunk_place {
+    uint32_t stream; /* index */
+    uint64_t start;  /* offsets in the stream */
+    uint64_t end;
+} rpi_chunk_place;
 typedef struct rpi_terminal rpi_terminal;
 
 struct rp_process {
@@ -334,6 +343,18 @@ void rpi_pull_note(rpi_stream *stream, uint32_t size);
 void rpi_pull_ready(rp_process *process);
 /** Whether a view into this stream's ring is out, so that a linear ring must not move. */
 bool rpi_pull_holds(rpi_stream *stream);
+/** What was pulled last is not looked at any more: its bytes go. */
+void rpi_pull_let_go(rp_process *process);
+/** Whether rp_wait was called: nobody will pull any more. */
+bool rpi_pull_is_dropping(const rp_process *process);
+/** Where the bytes begin that nobody has pulled: an offset in the stream. */
+uint64_t rpi_pull_unread_at(rpi_stream *stream);
+/** The unread bytes from this offset on, as far as they are in one piece: one or more. */
+rp_view rpi_pull_peek(rpi_stream *stream, uint64_t at);
+/** The read that brought the byte at this offset. */
+rpi_mark rpi_pull_mark(rpi_stream *stream, uint64_t at);
+/** Bytes before this offset count as pulled. */
+void rpi_pull_skip(rpi_stream *stream, uint64_t at);
 
 /* ---- chunks.c: the order of what is captured ---- */
 
@@ -341,5 +362,7 @@ size_t rpi_chunks_size(void);
 void rpi_chunks_init(rpi_chunks *chunks);
 void rpi_chunks_add(rp_process *process, rpi_stream *stream, uint32_t size);
 void rpi_chunks_fini(rp_process *process);
+/** The place in its stream of the `index`th piece: false: there is none. */
+bool rpi_chunks_place(const rp_process *process, size_t index, rpi_chunk_place *ret_place);
 
 #endif

@@ -92,6 +92,7 @@ place_streams(rp_process *process, const rp_command *command, const block_layout
         if (!is_ours(process->launch, i)) {
             continue;
         }
+        stream->ours = true;
         stream->lines = lines == NULL ? NULL : lines + i;
         if (stream->lines != NULL) {
             rpi_lines_init(stream->lines, &process->loop->allocator, &process->settings->lines);

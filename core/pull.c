@@ -22,6 +22,7 @@ struct rpi_pull {
     rpi_stream *held;          /* whose bytes were handed out last; NULL */
     rpi_line_found held_found; /* NONE: as data */
     rpi_line_span held_span;
+    uint64_t skip[2]; /* offsets in the streams: bytes before them are gone, once nothing is held */
     bool told_exit;
     bool dropping; /* rp_wait: nobody will pull any more */
 };
@@ -99,7 +100,24 @@ void rpi_pull_note(rpi_stream *stream, uint32_t size)
 
 /* ---- holding and letting go -------------------------------------------------------- */
 
-static void let_go(rp_process *process)
+/* Where a stream begins that nobody has taken, held bytes included. */
+static uint64_t head_of(rpi_stream *stream)
+{
+    return total(stream) - stream->ring.count - rpi_lines_held(stream->lines);
+}
+
+/* Drops the bytes that were skipped. */
+static void skip(rpi_stream *stream)
+{
+    uint64_t until = rpi_stream_process(stream)->pull->skip[stream->index];
+    uint64_t head = head_of(stream);
+
+    if (until > head) {
+        rpi_lines_skip(stream->lines, &stream->ring, (size_t)(until - head));
+    }
+}
+
+void rpi_pull_let_go(rp_process *process)
 {
     rpi_pull *pull = process->pull;
     rpi_stream *stream = pull->held;
@@ -117,13 +135,75 @@ static void let_go(rp_process *process)
         rpi_ring_consume(&stream->ring, pull->held_span.ring_bytes);
         stream->lines->scanned = 0;
     }
+    skip(stream);
+    rpi_stream_release_ring(stream);
+    rpi_stream_arm(stream);
+}
+
+/* ---- for expects ------------------------------------------------------------------- */
+
+bool rpi_pull_is_dropping(const rp_process *process)
+{
+    return process->pull->dropping;
+}
+
+uint64_t rpi_pull_unread_at(rpi_stream *stream)
+{
+    const rpi_pull *pull = rpi_stream_process(stream)->pull;
+    uint64_t at = head_of(stream);
+
+    if (pull->held == stream) { /* as rpi_lines_take will */
+        size_t lines = rpi_lines_held(stream->lines);
+        size_t left = lines > 0 && pull->held_found == RPI_LINE_PARTIAL
+                          ? lines - pull->held_span.text.size
+                          : 0;
+
+        at += lines - left + pull->held_span.ring_bytes;
+    }
+    return at > pull->skip[stream->index] ? at : pull->skip[stream->index];
+}
+
+rp_view rpi_pull_peek(rpi_stream *stream, uint64_t at)
+{
+    uint64_t head = head_of(stream);
+    size_t lines = rpi_lines_held(stream->lines);
+
+    RP_ASSERT(at >= head && at < total(stream));
+    if (at - head < lines) {
+        size_t place = (size_t)(at - head);
+
+        return (rp_view){stream->lines->memory + place, lines - place};
+    }
+    at -= head + lines;
+    return (rp_view){rpi_ring_peek(&stream->ring) + at, stream->ring.count - (size_t)at};
+}
+
+rpi_mark rpi_pull_mark(rpi_stream *stream, uint64_t at)
+{
+    rpi_marks *marks = &rpi_stream_process(stream)->pull->marks[stream->index];
+
+    return rpi_marks_find(marks, at + 1, head_of(stream));
+}
+
+void rpi_pull_skip(rpi_stream *stream, uint64_t at)
+{
+    rpi_pull *pull = rpi_stream_process(stream)->pull;
+
+    if (at <= pull->skip[stream->index]) {
+        return;
+    }
+    pull->skip[stream->index] = at;
+    if (pull->held == stream) {
+        return; /* what was handed out stays until the next pull */
+    }
+    skip(stream);
     rpi_stream_release_ring(stream);
     rpi_stream_arm(stream);
 }
 
 static void drop(rp_process *process)
 {
-    let_go(process);
+    rpi_pull_let_go(process);
     for (int i = 0; i < 2; i++) {
         rpi_stream *stream = &process->streams[i];
 
@@ -210,7 +290,7 @@ try_line(rp_process *process, unsigned int index, rpi_stream **ret_stream, rp_li
     candidate found[2] = {{.found = RPI_LINE_NONE}, {.found = RPI_LINE_NONE}};
     unsigned int which = 0;
 
-    let_go(process);
+    rpi_pull_let_go(process);
     for (unsigned int i = 0; i < 2; i++) {
         if (index == 2 || index == i) {
             find_line(&process->streams[i], &found[i]);
@@ -256,7 +336,7 @@ static int try_chunk(rp_process *process, rp_event *ret_event)
     rpi_marks *marks = &process->pull->marks[0];
     uint64_t head;
 
-    let_go(process);
+    rpi_pull_let_go(process);
     if (stream->state == RPI_STREAM_NONE || take_data(stream, &ret_event->bytes) != PULLED_ONE) {
         return PULLED_NOTHING;
     }
@@ -444,7 +524,7 @@ static int try_next_data(rp_process *process, void *argument)
     line_request *request = argument;
     rpi_stream *stream = &process->streams[request->index];
 
-    let_go(process);
+    rpi_pull_let_go(process);
     if (take_data(stream, &request->bytes) == PULLED_ONE) {
         return PULLED_ONE;
     }

@@ -10,6 +10,10 @@ foreach(subject idle process streams drain stdin stop timeouts close admission p
 endforeach()
 
 if(RP_HAVE_REGEX)
+    foreach(subject expect expect_wait)
+        rp_test(NAME ${subject} SOURCES core/test_${subject}.c support/expecting.c support/fault.c support/stage.c
+                LABELS integration TIMEOUT 300)
+    endforeach()
     rp_test(NAME matcher SOURCES core/test_matcher.c support/fault.c LABELS unit TIMEOUT 300)
     rp_test(NAME differential SOURCES core/test_differential.c LABELS unit TIMEOUT 300 LIBS ${RP_REGEX_LIBRARY})
 endif()
