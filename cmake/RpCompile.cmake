@@ -61,7 +61,7 @@ function(rp_compile_library target)
                 ${RP_REGEX_DEFINITIONS})
     target_link_libraries(
         ${target} PRIVATE rp_warnings rp_sanitize Threads::Threads ${RP_URING_LIBRARY}
-                          ${RP_REGEX_LIBRARY})
+                          ${RP_REGEX_LIBRARY} ${RP_SCREEN_LIBRARY})
 endfunction()
 
 # A program of the tree: the same rules. What it links is the caller's to say.

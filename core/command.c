@@ -8,6 +8,7 @@
 #include "base/os.h"
 #include "base/ring.h"
 #include "base/status.h"
+#include "pty/screen.h"
 #include "rp/loop.h"
 
 enum {
@@ -292,8 +293,8 @@ static int check_terminal(const rp_command *command)
     if ((command->pty_rows == 0) != (command->pty_cols == 0)) {
         return refuse("pty_rows, pty_cols: one of them is zero");
     }
-    if (command->screen) {
-        return lack("screen: screens are not built in");
+    if (command->screen && !rpi_screen_is_available()) {
+        return lack("screen: this build has no terminal emulator");
     }
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "base/probe.h"
 #include "core/regex.h"
 #include "pty/pty.h"
+#include "pty/screen.h"
 #include "rp/base.h"
 
 bool rp_has(const char *feature)
@@ -24,6 +25,9 @@ bool rp_has(const char *feature)
     if (strcmp(feature, "regex") == 0) {
         return rpi_regex_is_built_in();
     }
-    // "screen", "track" and "cgroup" are not built in.
+    if (strcmp(feature, "screen") == 0) {
+        return rpi_screen_is_available();
+    }
+    // "track" and "cgroup" are not built in.
     return false;
 }

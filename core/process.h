@@ -31,6 +31,7 @@
 #include "core/loop.h"
 #include "core/marks.h"
 #include "core/observer.h"
+#include "core/screen.h"
 #include "core/settings.h"
 #include "reactor/reactor.h"
 #include "rp/process.h"
@@ -143,6 +144,7 @@ struct rp_process {
     rpi_terminal *terminal;     /* behind the process; NULL: pipes */
     rpi_foreground *foreground; /* owned; NULL: it does not get the caller's terminal */
     rpi_list observers;         /* rpi_observer.node */
+    rpi_process_screen *screen; /* one of them; NULL: none is kept */
     rpi_tree *tree;             /* owned; while a stop waits for more than the leader */
     rpi_timer timer;            /* the earliest of its time-outs */
     uint64_t step_at_ns;        /* when the next step of a stop is due; RP_FOREVER */

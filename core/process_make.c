@@ -282,6 +282,9 @@ int rp_spawn(rp_loop *loop,
     if (r == 0 && full.transport == RP_CONSOLE_FOREGROUND) {
         r = rpi_foreground_open(process);
     }
+    if (r == 0 && full.screen) {
+        r = rpi_process_screen_open(process, process->launch->pty_rows, process->launch->pty_cols);
+    }
     if (r < 0) {
         rpi_launch_free(process->launch);
         process->launch = NULL;

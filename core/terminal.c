@@ -129,16 +129,10 @@ static int running_master(const rp_process *process)
     return master < 0 ? rpi_detail(RP_ESRCH, "the terminal of this child is closed") : master;
 }
 
-int rp_pty_resize(rp_process *process, uint16_t rows, uint16_t cols)
+static int set_size(rp_process *process, uint16_t rows, uint16_t cols)
 {
-    int r = terminal_enter(process);
+    int r;
 
-    if (r < 0) {
-        return r;
-    }
-    if (rows == 0 || cols == 0) {
-        return rpi_detail(RP_EINVAL, "%s is zero", rows == 0 ? "rows" : "cols");
-    }
     switch ((rpi_process_state)process->state) {
     case RPI_PROCESS_QUEUED:
         process->launch->pty_rows = rows; /* nobody else looks at it yet */
@@ -155,6 +149,23 @@ int rp_pty_resize(rp_process *process, uint16_t rows, uint16_t cols)
     }
     r = running_master(process);
     return r < 0 ? r : rpi_pty_set_size(r, rows, cols);
+}
+
+int rp_pty_resize(rp_process *process, uint16_t rows, uint16_t cols)
+{
+    int r = terminal_enter(process);
+
+    if (r < 0) {
+        return r;
+    }
+    if (rows == 0 || cols == 0) {
+        return rpi_detail(RP_EINVAL, "%s is zero", rows == 0 ? "rows" : "cols");
+    }
+    if (process->screen != NULL && (uint32_t)rows * cols > RPI_SCREEN_CELLS_MAX) {
+        return rpi_detail(RP_EINVAL, "rows, cols: %u by %u are too many for a screen", rows, cols);
+    }
+    r = set_size(process, rows, cols);
+    return r < 0 ? r : rpi_process_screen_resize(process, rows, cols);
 }
 
 static int ask_mode(int master, rp_pty_mode *mode)

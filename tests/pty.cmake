@@ -1,6 +1,9 @@
 # Terminals: the pure modules stand alone; children on pseudo-terminals, through the public functions, on each backend.
 rp_test(NAME scan SOURCES pty/test_scan.c LABELS unit TIMEOUT 120)
-foreach(subject terminal drain typing stop fault)
+if(RP_HAVE_SCREEN)
+    rp_test(NAME screen SOURCES pty/test_screen.c support/fault.c LABELS unit TIMEOUT 120)
+endif()
+foreach(subject terminal seen drain typing stop fault)
     rp_test(NAME pty_${subject} SOURCES pty/test_${subject}.c pty/rig.c support/fault.c support/stage.c LABELS integration
             TIMEOUT 300)
 endforeach()

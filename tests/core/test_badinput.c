@@ -142,6 +142,9 @@ Test(badinput, about_numbers_and_choices_is_refused, .timeout = 60)
         {"pty_rows", RP_EINVAL, {GOOD, .pty_rows = 24}},
         {"pty_rows", RP_EINVAL, {GOOD, .transport = RP_PTY, .pty_cols = 80}},
         {"screen", RP_EINVAL, {GOOD, .screen = true}},
+        {"screen",
+         rp_has("screen") ? RP_EINVAL : RP_EUNSUPPORTED,
+         {GOOD, .transport = RP_PTY, .pty_rows = 65535, .pty_cols = 65535, .screen = true}},
         {"err", RP_EINVAL, {GOOD, .transport = RP_PTY, .err = {.kind = RP_STDIO_MERGE}}},
         {"transport", RP_EINVAL, {GOOD, .transport = (rp_transport)99}},
     };
@@ -156,7 +159,6 @@ Test(badinput, that_this_build_cannot_do_is_unsupported, .timeout = 60)
     static const rp_limits processes = {.size = sizeof processes, .processes = 1};
     static const rp_windows windows = {.size = sizeof windows};
     const mistake all[] = {
-        {"screen", RP_EUNSUPPORTED, {GOOD, .transport = RP_PTY, .screen = true}},
         {"limits", RP_EUNSUPPORTED, {GOOD, .limits = &memory}},
         {"limits", RP_EUNSUPPORTED, {GOOD, .limits = &processor}},
         {"limits", RP_EUNSUPPORTED, {GOOD, .limits = &processes}},

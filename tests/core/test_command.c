@@ -311,7 +311,9 @@ Test(command, says_what_is_not_built_in)
     command = make_command();
     command.transport = RP_PTY;
     command.screen = true;
-    refused(&command, RP_EUNSUPPORTED, "screen");
+    if (!rp_has("screen")) {
+        refused(&command, RP_EUNSUPPORTED, "screen");
+    }
     command = make_command();
     command.group = (rp_group *)(void *)&command;
     refused(&command, RP_EUNSUPPORTED, "group");

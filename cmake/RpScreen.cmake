@@ -1,0 +1,26 @@
+# The terminal emulator behind rp_command.screen: whether one is built in. Sets RP_HAVE_SCREEN (TRUE or FALSE) and
+# RP_SCREEN_LIBRARY (what to link). Without one, screens are RP_EUNSUPPORTED.
+
+if(NOT RP_WITH_SCREEN MATCHES "^(AUTO|ON|OFF)$")
+    message(FATAL_ERROR "RP_WITH_SCREEN is AUTO, ON or OFF, not '${RP_WITH_SCREEN}'.")
+endif()
+
+set(RP_HAVE_SCREEN FALSE)
+set(RP_SCREEN_LIBRARY "")
+if(NOT RP_WITH_SCREEN STREQUAL "OFF")
+    find_package(PkgConfig QUIET)
+    if(PkgConfig_FOUND)
+        pkg_check_modules(RP_VTERM QUIET IMPORTED_TARGET "vterm >= 0.1")
+    endif()
+    if(RP_VTERM_FOUND)
+        set(RP_HAVE_SCREEN TRUE)
+        set(RP_SCREEN_LIBRARY PkgConfig::RP_VTERM)
+        message(STATUS "Screens: libvterm ${RP_VTERM_VERSION}")
+    elseif(RP_WITH_SCREEN STREQUAL "AUTO")
+        message(STATUS "Screens: left out, as pkg-config finds no vterm")
+    else()
+        message(FATAL_ERROR "RP_WITH_SCREEN is ON, but pkg-config finds no vterm (Debian: libvterm-dev).")
+    endif()
+else()
+    message(STATUS "Screens: left out, as RP_WITH_SCREEN is OFF")
+endif()
