@@ -193,18 +193,21 @@ RP_API size_t rp_process_unwritten(const rp_process *process);
 
 /** Queues bytes for stdin: copied, written in order without ever blocking the loop.
  * `written(process, status, user)` may be NULL; its status: 0 = the system has it all, RP_EPIPE =
- * the child is gone or closed its stdin, RP_EMSGSIZE = a line longer than the terminal takes, or
- * another error of the system. Size 0 is allowed: written comes after what was queued before. 0;
- * RP_EPIPE: after rp_close_stdin, after done, or the child closed its end; RP_EINVAL: stdin is no
- * pipe, or no data; RP_EAGAIN: the queue is not empty and would grow beyond write_max, nothing was
- * queued; RP_ENOMEM. */
+ * the child is gone or closed its stdin, RP_EMSGSIZE = with a line longer than the terminal takes,
+ * nothing of it was written; or another error of the system. Size 0 is allowed: written comes after
+ * what was queued before. 0; RP_EPIPE: after rp_close_stdin, after done, or the child closed its
+ * end; RP_EINVAL: stdin is no pipe, or no data; RP_EAGAIN: the queue is not empty and would grow
+ * beyond write_max, nothing was queued; RP_ENOMEM. */
 RP_API int rp_write(rp_process *process,
                     rp_view bytes,
                     void (*written)(rp_process *, int status, void *),
                     void *user);
 
-/** Closes stdin after all that is queued; a PTY gets its end-of-file key. 0, also when it is closed
- * already or the child is gone; RP_EINVAL: stdin is no pipe. */
+/** Closes stdin after all that is queued; a PTY gets its end-of-file key (once more where a line
+ * was begun, which the first one ends), if it edits lines when its turn comes: in raw mode no key
+ * ends anything, and only the log is told. 0, also when it is closed already or the child is gone;
+ * RP_EINVAL: stdin is no pipe; RP_EUNSUPPORTED: a PTY in raw mode with nothing queued: it stays
+ * open. */
 RP_API int rp_close_stdin(rp_process *process);
 
 /** As rp_write without `written`, and counts as a submit for idle detection. */
@@ -221,13 +224,16 @@ RP_API int rp_pause(rp_process *process, rp_stream stream);
 RP_API int rp_resume(rp_process *process, rp_stream stream);
 
 /** Closes our end of RP_STDOUT, RP_STDERR or RP_BOTH: a child that writes on gets SIGPIPE or EPIPE,
- * as if its reader had gone. What was read before still comes, then eos. 0, also when it has ended
- * already; RP_EAGAIN: before started; RP_EINVAL: another stream. */
+ * as if its reader had gone; a PTY hangs up as a whole. What was read before still comes, then eos.
+ * 0, also when it has ended already; RP_EAGAIN: before started; RP_EINVAL: another stream. */
 RP_API int rp_close_output(rp_process *process, rp_stream stream);
 
 /* ---- signals and stopping ------------------------------------------------- */
 
-/** Whom a signal is for: all of the tree, the child alone, the foreground group of its PTY. */
+/** Whom a signal is for: all of the tree, the child alone, the foreground group of its PTY. The
+ * tree is the child's process group; where it leads a session (RP_PTY, rp_posix.new_session) all
+ * groups of that, which jobs of a shell are: those beside its own get it by the end of the loop's
+ * turn. */
 typedef enum rp_scope {
     RP_SCOPE_TREE = 0,
     RP_SCOPE_LEADER,
@@ -256,7 +262,8 @@ RP_API int rp_kill(rp_process *process);
 RP_API int rp_stop(rp_process *process, const rp_stop_options *options);
 
 /** Ends the handle at any moment, also from its own callbacks, none of which follow. A child that
- * runs is killed or let go (on_close); the loop reaps it and frees all. NULL is allowed. */
+ * runs is killed or let go (on_close; its PTY hangs up then, too); the loop reaps it and frees all.
+ * NULL is allowed. */
 RP_API void rp_process_close(rp_process *process);
 
 /* ---- identity ------------------------------------------------------------- */

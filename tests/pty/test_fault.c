@@ -245,8 +245,10 @@ BACKEND_TEST(pty_fault, no_terminal_left_makes_a_launch_wait)
     actor first = {0};
     actor second = {0};
     rp_command command = on_terminal(CHILD("echo", "ready", "read", "1"));
+    rp_loop_options options = RP_LOOP_OPTIONS_INIT;
 
-    stage_open(&on, *backend, NULL);
+    options.spawn_threads = RP_SPAWN_INLINE; // the table is this thread's alone
+    stage_open(&on, *backend, &options);
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
         actor_spawn(&on, &first, &command, ACTOR_DATA);
         await(&on, &first, "ready");

@@ -1,10 +1,13 @@
 /* A child on a pseudo-terminal: what it finds, and how its terminal is asked and resized. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/pty/rig.h"
@@ -302,6 +305,189 @@ BACKEND_TEST(terminal, of_a_quiet_child_holds_no_memory)
     stage_run_until_blocked(&on, rp_process_pid(self.process));
     cr_assert_eq(stage_stats(&on).memory_bytes, 0);
     actor_close(&self);
+    actor_free(&self);
+    stage_close(&on);
+}
+
+/* ---- however children are made ------------------------------------------------------ */
+
+static void check_one(rp_backend backend)
+{
+    stage on;
+    actor self = {0};
+    rp_command command = on_terminal(CHILD("tty", "fds", "raw", "fill", "1", "30000"));
+
+    stage_open(&on, backend, NULL);
+    actor_play(&on, &self, &command, ACTOR_DATA);
+    actor_check_code(&self, 0);
+    cr_assert_eq(strncmp(actor_data(&self, RP_STDOUT), "1 1 1 foreground\r\n0 1 2 \r\n", 26), 0,
+                 "%.40s", actor_data(&self, RP_STDOUT));
+    cr_assert_eq(self.data[0].size, 26 + 30000);
+    cr_assert_eq(self.exit.holders, 0);
+    actor_free(&self);
+    stage_close(&on);
+}
+
+BACKEND_TEST(terminal, is_there_however_children_are_made)
+{
+    static const char *const methods[] = {"clone3", "clone", "posix_spawn", "fork"};
+
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        cr_assert_eq(setenv("RP_SPAWN", methods[i], 1), 0);
+        check_one(*backend);
+    }
+}
+
+/* Where all low descriptors are taken, the child is made in a table of its own; where those of
+ * later are, its ends go into slots. */
+BACKEND_TEST(terminal, is_there_in_a_host_full_of_descriptors)
+{
+    enum {
+        COUNT = 500
+    };
+    int fds[COUNT];
+    struct rlimit limit = {.rlim_cur = 4096, .rlim_max = 4096};
+    stage on;
+    actor self = {0};
+    rp_command command = on_terminal(CHILD("tty", "fds"));
+
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        cr_assert_geq(fds[i], 0);
+    }
+    check_one(*backend);
+    for (int i = 0; i < COUNT; i++) {
+        (void)close(fds[i]);
+    }
+    stage_open(&on, *backend, NULL);
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        cr_assert_geq(fds[i], 0);
+    }
+    actor_play(&on, &self, &command, ACTOR_DATA);
+    actor_check_code(&self, 0);
+    cr_assert_str_eq(actor_data(&self, RP_STDOUT), "1 1 1 foreground\r\n0 1 2 \r\n");
+    actor_free(&self);
+    for (int i = 0; i < COUNT; i++) {
+        (void)close(fds[i]);
+    }
+    stage_close(&on);
+}
+
+BACKEND_TEST(terminal, is_read_where_the_host_has_closed_its_streams)
+{
+    stage on;
+    actor self = {0};
+    rp_command command = on_terminal(CHILD("tty", "fds"));
+    int kept = fcntl(2, F_DUPFD_CLOEXEC, 100);
+
+    for (int fd = 0; fd < 3; fd++) {
+        (void)close(fd);
+    }
+    stage_open(&on, *backend, NULL);
+    actor_play(&on, &self, &command, ACTOR_DATA);
+    actor_check_code(&self, 0);
+    stage_close(&on);
+    for (int fd = 0; fd < 3; fd++) {
+        cr_assert_eq(dup2(kept, fd), fd);
+    }
+    cr_assert_str_eq(actor_data(&self, RP_STDOUT), "1 1 1 foreground\r\n0 1 2 \r\n");
+    actor_free(&self);
+    (void)close(kept);
+}
+
+/* ---- memory ---------------------------------------------------------------------------- */
+
+/* One ring for all of them: they take turns. */
+BACKEND_TEST(terminal, output_comes_through_little_memory)
+{
+    enum {
+        COUNT = 12
+    };
+    stage on;
+    actor selves[COUNT] = {0};
+    rp_loop_options options = RP_LOOP_OPTIONS_INIT;
+    rp_command command = on_terminal(CHILD("raw", "flood", "1", "50000", "3"));
+
+    options.memory_max = 1;
+    stage_open(&on, *backend, &options);
+    for (int i = 0; i < COUNT; i++) {
+        actor_spawn(&on, &selves[i], &command, ACTOR_DATA | ACTOR_LINES);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        stage_run_until(&on, &selves[i].counts[ACTOR_DONE], 1);
+        actor_check_code(&selves[i], 0);
+        cr_assert_eq(selves[i].data[0].size, 50000);
+        actor_free(&selves[i]);
+    }
+    stage_close(&on);
+}
+
+/* Without double mapping a ring that somebody looks into must not move. */
+BACKEND_TEST(terminal, is_pulled_through_a_linear_ring)
+{
+    stage on;
+    rp_process *process;
+    rp_command command = on_terminal(CHILD("raw", "flood", "1", "50000", "9"));
+    char *expected = noise_text(50000, 9);
+    actor_text text = {0};
+    rp_event event;
+    int r;
+
+    rpi_fault_os_start();
+    rpi_fault_os_fail("memfd_create", RPI_FAULT_EVERY, ENOSYS);
+    command.ring_size = 8192;
+    stage_open(&on, *backend, NULL);
+    cr_assert_eq(rp_spawn(on.loop, &command, NULL, NULL, &process), 0);
+    while ((r = rp_next(process, RP_FOREVER, &event)) == 1 && event.kind == RP_EVENT_DATA) {
+        actor_text_add(&text, event.bytes.data, event.bytes.size);
+        (void)rp_loop_run_once(on.loop, 0); // while the view is out
+        cr_assert_eq(memcmp(text.bytes, expected, text.size), 0);
+        cr_assert_eq(
+            memcmp(event.bytes.data, text.bytes + text.size - event.bytes.size, event.bytes.size),
+            0, "the view has moved");
+    }
+    rpi_fault_os_stop();
+    cr_assert_eq(r, 1);
+    cr_assert_eq(text.size, 50000);
+    rp_process_close(process);
+    free(text.bytes);
+    free(expected);
+    stage_close(&on);
+}
+
+/* ---- forks ------------------------------------------------------------------------------ */
+
+/* A host that forks while a terminal is open: the copy frees what is its own and touches nothing of
+ * the child's. */
+BACKEND_TEST(terminal, survives_a_fork_of_the_host)
+{
+    stage on;
+    actor self = {0};
+    rp_command command = on_terminal(CHILD("echo", "ready", "read", "2", "echo", "bye"));
+    rp_pty_mode mode = {.size = sizeof mode};
+    int status = 0;
+    pid_t copy;
+
+    stage_open(&on, *backend, NULL);
+    actor_spawn(&on, &self, &command, ACTOR_DATA);
+    await(&on, &self, "ready");
+    type(&self, "a");
+    copy = fork();
+    if (copy == 0) {
+        bool refused = rp_pty_resize(self.process, 1, 1) == RP_EPERM &&
+                       rp_pty_get_mode(self.process, &mode) == RP_EPERM &&
+                       rp_write(self.process, (rp_view){"x", 1}, NULL, NULL) == RP_EPERM;
+
+        _exit(rp_loop_close(on.loop) == 0 && refused ? 0 : 1);
+    }
+    cr_assert_eq(waitpid(copy, &status, 0), copy);
+    cr_assert_eq(status, 0);
+    type(&self, "\n");
+    stage_run_until(&on, &self.counts[ACTOR_DONE], 1);
+    actor_check_code(&self, 0);
+    cr_assert_not_null(strstr(actor_data(&self, RP_STDOUT), "bye"));
     actor_free(&self);
     stage_close(&on);
 }
