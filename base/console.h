@@ -28,8 +28,16 @@ int rpi_console_open(void);
 /** The same for the terminal that `fd` is; -ENOTTY: it is none. */
 int rpi_console_open_again(int fd);
 
-/** Whether the two are the same terminal. */
-bool rpi_console_is_same(int fd, int other);
+/** How standard output can be written to. */
+typedef enum rpi_console_output {
+    RPI_CONSOLE_OUTPUT_TERMINAL, /* a terminal: non-blocking */
+    RPI_CONSOLE_OUTPUT_FREE,     /* something else, non-blocking */
+    RPI_CONSOLE_OUTPUT_SHARED    /* the caller's own open file, whose flags are not ours to change:
+                                    a small write when poll says that it is writable */
+} rpi_console_output;
+
+/** A descriptor of our own for standard output, close-on-exec and above 2; -EBADF: it is closed. */
+int rpi_console_open_output(rpi_console_output *ret_output);
 
 /** All: 0 (or the value) or -errno. */
 int rpi_console_get_modes(int fd, rpi_console_modes *ret_modes);
@@ -38,11 +46,11 @@ int rpi_console_get_size(int fd, rpi_console_size *ret_size);
 /** The foreground process group. */
 int64_t rpi_console_get_group(int fd);
 int rpi_console_set_group(int fd, int64_t group);
-/** Bytes read (0: none now, or hung up); -EIO in the background, or hung up; -EAGAIN. */
+/** Bytes read; 0: hung up; -EAGAIN: none now; -EIO in the background, or hung up. */
 int64_t rpi_console_read(int fd, char *bytes, size_t size);
 int64_t rpi_console_write(int fd, const char *bytes, size_t size);
 
-/** Every key as it is typed, no echo, output untouched, reads that never wait. `keep_interrupt`:
+/** Every key as it is typed, no echo, output untouched. `keep_interrupt`:
  * the interrupt key still makes a SIGINT, and is not read. */
 void rpi_console_make_raw(rpi_console_modes *modes, bool keep_interrupt);
 bool rpi_console_modes_are_equal(const rpi_console_modes *a, const rpi_console_modes *b);
@@ -73,7 +81,7 @@ typedef struct rpi_console_guard {
 /** What the guard puts back. */
 typedef struct rpi_console_state {
     rpi_console_modes modes;
-    int64_t group;       /* the caller's own */
+    int64_t group;       /* the caller's own; 0: nobody has this terminal, only modes count */
     int64_t outer_group; /* of the shell: what that has taken stays with it */
 } rpi_console_state;
 

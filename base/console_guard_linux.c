@@ -65,9 +65,10 @@ RPI_CHILD_CODE static void close_others(int a, int b)
 RPI_CHILD_CODE static void put_back(const guard_plan *plan)
 {
     const rpi_console_state *state = &plan->state;
-    int group = 0;
+    int group = 0; // of a terminal that is not the session's
 
-    if (rpi_raw(SYS_ioctl, plan->terminal, TIOCGPGRP, (long)(uintptr_t)&group, 0, 0) < 0) {
+    if (state->group != 0 &&
+        rpi_raw(SYS_ioctl, plan->terminal, TIOCGPGRP, (long)(uintptr_t)&group, 0, 0) < 0) {
         return; // hung up
     }
     if (group != state->group && group_exists(group) &&

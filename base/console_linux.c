@@ -57,22 +57,24 @@ int rpi_console_open_again(int fd)
     return again < 0 ? -errno : rpi_os_lift(again);
 }
 
-bool rpi_console_is_same(int fd, int other)
+int rpi_console_open_output(rpi_console_output *ret_output)
 {
-    unsigned int numbers[2] = {0, 0};
-    struct stat status[2];
-    kernel_modes modes;
+    struct stat status;
+    int fd = rpi_console_open_again(STDOUT_FILENO);
 
-    if (rpi_os.ioctl(fd, GET_MODES, &modes) < 0 || rpi_os.ioctl(other, GET_MODES, &modes) < 0) {
-        return false;
+    *ret_output = RPI_CONSOLE_OUTPUT_TERMINAL;
+    if (fd >= 0 || fd == -EMFILE || fd == -EBADF) {
+        return fd;
     }
-    // /dev/tty is a device of its own: the terminal behind it says which one it is.
-    if (rpi_os.ioctl(fd, TIOCGDEV, &numbers[0]) == 0 &&
-        rpi_os.ioctl(other, TIOCGDEV, &numbers[1]) == 0) {
-        return numbers[0] == numbers[1];
+    *ret_output = RPI_CONSOLE_OUTPUT_FREE;
+    if (rpi_os.fstat(STDOUT_FILENO, &status) == 0 && S_ISFIFO(status.st_mode)) {
+        fd = rpi_os.open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
+        if (fd >= 0) {
+            return rpi_os_lift(fd);
+        }
     }
-    return rpi_os.fstat(fd, &status[0]) == 0 && rpi_os.fstat(other, &status[1]) == 0 &&
-           status[0].st_rdev == status[1].st_rdev;
+    *ret_output = RPI_CONSOLE_OUTPUT_SHARED;
+    return rpi_os_duplicate(STDOUT_FILENO);
 }
 
 /* ---- modes ---- */
@@ -119,7 +121,7 @@ void rpi_console_make_raw(rpi_console_modes *modes, bool keep_interrupt)
     raw.c_lflag &= ~(unsigned)(ECHO | ECHONL | ICANON | IEXTEN);
     raw.c_cflag &= ~(unsigned)(CSIZE | PARENB);
     raw.c_cflag |= CS8;
-    raw.c_cc[VMIN] = 0;
+    raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
     raw.c_lflag &= ~(unsigned)ISIG;
     if (keep_interrupt) {

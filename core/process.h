@@ -61,6 +61,7 @@ struct rpi_stream {
     uint8_t index;        /* 0: stdout, 1: stderr */
     bool ours;            /* we read it, or will */
     bool paused;
+    bool stalled;   /* an observer can take no more for now */
     bool was_empty; /* the last read said so, just now */
     bool shut;      /* by rp_close_output: no further read */
     bool held;      /* somebody held it when it was drained */
@@ -218,6 +219,9 @@ void rpi_stream_open(rpi_stream *stream, int fd);
 /** Starts a read where one is wanted and possible. */
 void rpi_stream_arm(rpi_stream *stream);
 
+/** Reads no more until it is let go on: for an observer that cannot keep up. */
+void rpi_stream_stall(rpi_stream *stream, bool stalled);
+
 /** Hands unread bytes to the handlers, as far as they may have them. */
 void rpi_stream_deliver(rpi_stream *stream);
 
@@ -262,6 +266,12 @@ int rpi_writer_add(rpi_writer *writer,
                    rp_view bytes,
                    void (*written)(rp_process *, int, void *),
                    void *user);
+/** rp_write, and with `submit` rp_submit, whose end is told too. */
+int rpi_process_write(rp_process *process,
+                      rp_view bytes,
+                      bool submit,
+                      void (*written)(rp_process *, int, void *),
+                      void *user);
 void rpi_writer_end(rpi_writer *writer); /* close after all that is queued */
 bool rpi_writer_is_open(const rpi_writer *writer);
 /** No more can be written: what is queued reports `status` out of the loop, the descriptor is

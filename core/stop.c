@@ -368,7 +368,8 @@ bool rpi_process_listens(const rp_process *process)
     for (int i = 0; i < 2; i++) {
         const rpi_stream *stream = &process->streams[i];
 
-        if (stream->state == RPI_STREAM_OPEN && (stream->paused || rpi_op_is_idle(&stream->op))) {
+        if (stream->state == RPI_STREAM_OPEN &&
+            (stream->paused || stream->stalled || rpi_op_is_idle(&stream->op))) {
             return false;
         }
     }

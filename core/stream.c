@@ -183,7 +183,7 @@ void rpi_stream_start_op(rpi_stream *stream, rpi_op_kind kind)
 static bool wants_read(const rpi_stream *stream)
 {
     if (rpi_stream_is_over(stream) || stream->state == RPI_STREAM_SETTLING || stream->paused ||
-        stream->shut) {
+        stream->stalled || stream->shut) {
         return false;
     }
     return rpi_op_is_idle(&stream->op) && !is_waiting(stream);
@@ -226,6 +226,17 @@ void rpi_stream_arm(rpi_stream *stream)
     stream->op.data = memory;
     stream->op.size = size;
     rpi_stream_start_op(stream, RPI_OP_READ);
+}
+
+void rpi_stream_stall(rpi_stream *stream, bool stalled)
+{
+    rp_process *process = rpi_stream_process(stream);
+
+    if (stream->stalled && !stalled) { /* we kept the child waiting: its silence said nothing */
+        process->active_at_ns = rpi_reactor_clock_ns(rpi_process_reactor(process));
+    }
+    stream->stalled = stalled;
+    rpi_stream_arm(stream);
 }
 
 /* Counts, keeps and stamps what was read: the last `size` unread bytes. */
@@ -395,7 +406,8 @@ static int32_t result_of(rpi_stream *stream)
     int32_t result = stream->op.result;
 
     if (stream->op.kind == RPI_OP_READABLE && result > 0) {
-        if (stream->paused || stream->shut || stream->state == RPI_STREAM_SETTLING) {
+        if (stream->paused || stream->stalled || stream->shut ||
+            stream->state == RPI_STREAM_SETTLING) {
             return -EAGAIN;
         }
         result = read_now(stream);

@@ -180,7 +180,7 @@ bool rpi_stream_terminal_read(rpi_stream *stream)
         stream->state = RPI_STREAM_EXACT;
         stream->left = DRAIN_MAX;
     }
-    return !stream->paused && read_now(stream);
+    return !stream->paused && !stream->stalled && read_now(stream);
 }
 
 void rpi_stream_terminal_drain(rpi_stream *stream)

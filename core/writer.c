@@ -300,27 +300,31 @@ static void tell_observers(rp_process *process, rp_view bytes, bool submit)
     rpi_observers_input(process, &input);
 }
 
+int rpi_process_write(rp_process *process,
+                      rp_view bytes,
+                      bool submit,
+                      void (*written)(rp_process *, int, void *),
+                      void *user)
+{
+    int r = add(process, bytes, written, user);
+
+    if (r == 0) {
+        tell_observers(process, bytes, submit);
+    }
+    return r;
+}
+
 int rp_write(rp_process *process,
              rp_view bytes,
              void (*written)(rp_process *, int, void *),
              void *user)
 {
-    int r = add(process, bytes, written, user);
-
-    if (r == 0) {
-        tell_observers(process, bytes, false);
-    }
-    return r;
+    return rpi_process_write(process, bytes, false, written, user);
 }
 
 int rp_submit(rp_process *process, rp_view bytes)
 {
-    int r = add(process, bytes, NULL, NULL);
-
-    if (r == 0) {
-        tell_observers(process, bytes, true);
-    }
-    return r;
+    return rpi_process_write(process, bytes, true, NULL, NULL);
 }
 
 int rp_close_stdin(rp_process *process)

@@ -5,3 +5,9 @@ rp_test(
     SOURCES interactive/test_console.c support/caller.c support/fault.c
     LABELS integration
     TIMEOUT 300)
+rp_test(NAME relay_keys SOURCES core/test_relay_keys.c LABELS unit TIMEOUT 60)
+rp_test(
+    NAME relay
+    SOURCES interactive/test_relay.c support/caller.c support/fault.c
+    LABELS integration
+    TIMEOUT 300)

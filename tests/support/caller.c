@@ -80,6 +80,7 @@ static _Noreturn void run_caller(const play *self)
         CHECK(tcsetpgrp(0, getpgrp()) == 0);
     }
     set_action(SIGTTOU, SIG_DFL);
+    set_action(SIGHUP, SIG_DFL);
     caller_say(text);
     self->scenario(self->argument);
     _exit(0);
@@ -104,6 +105,7 @@ static _Noreturn void run_shell(const play *self)
     close_upwards(4);
     (void)fcntl(SAID, F_SETFD, FD_CLOEXEC);
     set_action(SIGTTOU, SIG_IGN);
+    set_action(SIGHUP, SIG_IGN); // the window may be closed
     job = fork();
     if (job == 0) {
         run_caller(self);
@@ -231,6 +233,66 @@ void caller_type(caller *self, const char *keys)
     cr_assert_eq(write(self->master, keys, size), (ssize_t)size);
 }
 
+void caller_type_bytes(caller *self, const char *bytes, size_t size)
+{
+    const int flags = fcntl(self->master, F_GETFL);
+
+    cr_assert_eq(fcntl(self->master, F_SETFL, flags | O_NONBLOCK), 0);
+    while (size > 0) {
+        struct pollfd entry = {.fd = self->master, .events = POLLOUT | POLLIN};
+        const ssize_t n = write(self->master, bytes, size);
+
+        if (n > 0) {
+            bytes += n;
+            size -= (size_t)n;
+            continue;
+        }
+        cr_assert_eq(errno, EAGAIN);
+        cr_assert_geq(poll(&entry, 1, 60 * 1000), 1, "nobody reads what is typed");
+        if ((entry.revents & POLLIN) != 0) {
+            pump(self);
+        }
+    }
+    cr_assert_eq(fcntl(self->master, F_SETFL, flags), 0);
+}
+
+void caller_hang_up(caller *self)
+{
+    (void)close(self->master);
+    self->master = -1;
+}
+
+static bool edits_lines(const caller *self)
+{
+    struct termios modes;
+
+    cr_assert_eq(tcgetattr(self->master, &modes), 0);
+    return (modes.c_lflag & ICANON) != 0;
+}
+
+void caller_await_lines(caller *self, bool lines)
+{
+    const uint64_t until_ns = rp_now_ns() + PATIENCE_NS;
+
+    while (edits_lines(self) != lines) {
+        cr_assert_lt(rp_now_ns(), until_ns, "the modes do not change; said: %s", self->lines);
+        (void)sched_yield();
+    }
+}
+
+void caller_set_lines(caller *self, bool lines)
+{
+    struct termios modes;
+
+    cr_assert_eq(tcgetattr(self->slave, &modes), 0);
+    if (lines) {
+        modes.c_lflag |= (tcflag_t)(ICANON | ECHO | ISIG);
+    } else {
+        cfmakeraw(&modes);
+    }
+    cr_assert_eq(tcsetattr(self->slave, TCSANOW, &modes), 0);
+}
+
 void caller_resize(const caller *self, unsigned short rows, unsigned short cols)
 {
     const struct winsize size = {rows, cols, 0, 0};
@@ -276,7 +338,9 @@ static void end(caller *self)
 
     (void)close(self->control);
     cr_assert_eq(waitpid(self->shell, &status, 0), self->shell);
-    (void)close(self->master);
+    if (self->master >= 0) {
+        (void)close(self->master);
+    }
     (void)close(self->slave);
     (void)close(self->said);
     free(self->seen);
@@ -288,7 +352,7 @@ void caller_end(caller *self)
     const long status = await_number(self, "end ");
 
     cr_assert_eq(status, 0, "the caller ended with status %ld; seen: %s", status, self->seen);
-    cr_assert(caller_has_echo(self), "the terminal is not as it was");
+    cr_assert(self->master < 0 || caller_has_echo(self), "the terminal is not as it was");
     end(self);
 }
 

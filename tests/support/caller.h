@@ -47,6 +47,18 @@ void caller_expect(caller *self, const char *text);
 /** Types. */
 void caller_type(caller *self, const char *keys);
 
+/** Types so many bytes, reading what comes meanwhile. */
+void caller_type_bytes(caller *self, const char *bytes, size_t size);
+
+/** Closes the window. */
+void caller_hang_up(caller *self);
+
+/** Waits until the terminal is in raw mode, or in the mode of lines, as the master sees it. */
+void caller_await_lines(caller *self, bool lines);
+
+/** Sets that mode, as a shell does for itself. */
+void caller_set_lines(caller *self, bool lines);
+
 /** The window changes its size. */
 void caller_resize(const caller *self, unsigned short rows, unsigned short cols);
 
