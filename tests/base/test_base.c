@@ -29,6 +29,7 @@
 #include "base/os.h"
 #include "base/probe.h"
 #include "base/signals.h"
+#include "pty/screen.h"
 #include "rp/base.h"
 #include "tests/support/fault.h"
 
@@ -192,13 +193,14 @@ Test(version, agrees_with_the_header)
 
 Test(version, has_what_is_built_in)
 {
-    static const char *const absent[] = {"screen", "track", "cgroup", "", "URING", "nonsense"};
+    static const char *const absent[] = {"track", "cgroup", "", "URING", "nonsense"};
 
     for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++) {
         cr_assert_not(rp_has(absent[i]), "%s", absent[i]);
     }
     cr_assert_not(rp_has(NULL));
     cr_assert(rp_has("pty"));
+    cr_assert_eq(rp_has("screen"), rpi_screen_is_available());
 #ifdef RP_HAVE_URING
     cr_assert_eq(rp_has("uring"), rpi_probe_uring() == 0);
 #else
