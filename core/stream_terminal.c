@@ -22,9 +22,9 @@
 #include "core/terminal.h"
 
 enum {
-    SHARE_MAX = 4095,      /* bytes of one terminal in a turn: one read; its driver brings the next
-                              ones while others are read, and reading on disturbs it (at 64
-                              terminals to less than half of the rate) */
+    READ_MAX = 4095,       /* bytes that a terminal hands over at once. One read a turn: its driver
+                              brings the next ones while others are read, and reading on disturbs it
+                              (64 terminals came at less than half of the rate) */
     DRAIN_MAX = 32 * 1024, /* bytes after the exit: half as much again as was ever seen in flight */
     TRIES_MAX = 100        /* reads that a signal handler interrupts in a row */
 };
@@ -63,10 +63,12 @@ static int32_t read_once(rpi_stream *stream, char *memory, uint32_t size)
     return (int32_t)n;
 }
 
-/* Fills the ring with what is there. */
+/* Takes what is there into the ring: by one read, as the next would mostly find nothing and is as
+ * dear; in the drain by as many as it takes to know that nothing is. */
 static reading fill(rpi_stream *stream, uint32_t *ret_size)
 {
-    uint32_t share = stream->state == RPI_STREAM_EXACT ? stream->left : SHARE_MAX;
+    const bool drains = stream->state == RPI_STREAM_EXACT;
+    uint32_t share = drains ? stream->left : READ_MAX;
     uint32_t room;
     uint32_t size = 0;
     int32_t n = 1;
@@ -85,9 +87,10 @@ static reading fill(rpi_stream *stream, uint32_t *ret_size)
         return READING_ENOUGH;
     }
     room = room < share ? room : share;
-    while (size < room && (n = read_once(stream, memory + size, room - size)) > 0) {
-        size += (uint32_t)n;
-    }
+    do {
+        n = read_once(stream, memory + size, room - size);
+        size += n > 0 ? (uint32_t)n : 0;
+    } while (drains && n > 0 && size < room);
     rpi_ring_commit(&stream->ring, size);
     *ret_size = size;
     return n > 0 ? READING_ENOUGH : why(n);
