@@ -130,7 +130,7 @@ int rpi_program_path(const char *name, char *path, size_t path_size)
     if ((size_t)snprintf(path, path_size, "%s/%s", self, name) >= path_size) {
         return -ENAMETOOLONG;
     }
-    return access(path, X_OK) < 0 ? -errno : 0;
+    return access(path, R_OK) < 0 ? -errno : 0;
 }
 
 static bool is_kernel_worker(const char *task)
