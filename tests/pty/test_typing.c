@@ -274,3 +274,58 @@ BACKEND_TEST(typing, before_the_start_waits_for_it)
     actor_free(&self);
     stage_close(&on);
 }
+
+static void close_at_data(actor *self, actor_event event, rp_stream stream)
+{
+    (void)stream;
+    if (event == ACTOR_GOT_DATA && strstr(actor_data(self, RP_STDOUT), "more") != NULL) {
+        actor_close(self);
+    }
+}
+
+/* The close comes in the middle of a paste, out of a callback: the rest is dropped in silence. */
+BACKEND_TEST(typing, ends_in_silence_when_the_process_is_closed)
+{
+    stage on;
+    actor self = {0};
+    reports told = {0};
+    char *paste = noise_text(PASTE_SIZE, 8);
+    rp_command command =
+        on_terminal(CHILD("raw", "echo", "ready", "read", "1000", "echo", "more", "pause"));
+
+    stage_open(&on, *backend, NULL);
+    actor_spawn(&on, &self, &command, ACTOR_DATA);
+    await(&on, &self, "ready");
+    self.hook = close_at_data;
+    type_bytes(&self, paste, PASTE_SIZE, &told);
+    stage_run(&on);
+    cr_assert_null(self.process);
+    cr_assert_eq(told.count, 0);
+    cr_assert_eq(stage_stats(&on).ptys, 0);
+    actor_free(&self);
+    free(paste);
+    stage_close(&on);
+}
+
+BACKEND_TEST(typing, is_bounded_where_that_was_asked_for)
+{
+    stage on;
+    actor self = {0};
+    reports told = {0};
+    char *paste = noise_text(PASTE_SIZE, 8);
+    rp_command command = on_terminal(CHILD("raw", "echo", "ready", "read", "1", "exit", "3"));
+
+    command.write_max = 100;
+    stage_open(&on, *backend, NULL);
+    actor_spawn(&on, &self, &command, ACTOR_DATA);
+    await(&on, &self, "ready");
+    type_bytes(&self, paste, PASTE_SIZE, &told); // an empty queue takes all
+    cr_assert_eq(rp_write(self.process, (rp_view){"x", 1}, NULL, NULL), RP_EAGAIN);
+    stage_run_until(&on, &self.counts[ACTOR_DONE], 1);
+    actor_check_code(&self, 3);
+    cr_assert_eq(told.count, 1);
+    cr_assert_eq(told.statuses[0], RP_EPIPE);
+    actor_free(&self);
+    free(paste);
+    stage_close(&on);
+}
