@@ -1,9 +1,9 @@
 /* See search.h. The automaton's nodes are the beginnings of the literals, node 0 the empty one;
  * children are a list, as nearly all nodes have one. The filter leaves node 0 only where a literal
  * may begin: for one literal by comparing its two rarest bytes at sixteen places at once, for
- * several by how far the pair of bytes at the end of the shortest literal's window allows to jump
- * (Wu and Manber's). Both look at bytes in front of them, so the last ones of a chunk always go
- * through the automaton, which is what carries over to the next chunk. */
+ * several by tables of the pairs of bytes that they begin with, at eight places at once. Both look
+ * at bytes in front of them, so the last ones of a chunk always go through the automaton, which is
+ * what carries over to the next chunk. */
 #include "core/search.h"
 
 #include <errno.h>
@@ -13,9 +13,10 @@
 #include "base/status.h"
 
 enum {
-    JUMPS = 1 << 13,
-    JUMP_MAX = 127,
-    MAY_BEGIN = 128, /* in a jump: a literal begins with this pair */
+    PAIRS = 1 << 13,
+    MAY_BEGIN = 1,   /* a literal begins with this pair of bytes */
+    MAY_FOLLOW = 2,  /* the pair stands behind a literal's first byte */
+    ROUND = 8,       /* places looked at together */
     REACH_MAX = 255, /* how far in front the filter of one literal looks */
     LANES = 16,
     STRIDE = 32 /* two of them a round */
@@ -47,12 +48,12 @@ struct rpi_search {
     size_t block_size;
     node *nodes; /* behind the struct */
     uint32_t node_count;
-    bool single;   /* one literal: probes; else jumps */
+    bool single;   /* one literal: probes; else pairs */
     size_t window; /* bytes that the filter looks at from where a literal may begin */
     probe probes[2];
     uint32_t roots[256]; /* children of node 0, by byte as it comes */
     uint8_t folds[256];
-    uint8_t jumps[JUMPS];
+    uint8_t pairs[PAIRS];
 };
 
 /* ---- making ------------------------------------------------------------------ */
@@ -182,42 +183,34 @@ static void make_probes(rpi_search *search, const rpi_literal *literal, bool cas
 
 static inline size_t pair_hash(unsigned char first, unsigned char second)
 {
-    return (((size_t)second << 5) ^ first) & (JUMPS - 1);
+    return ((size_t)second << 5) ^ first;
 }
 
 /* Notes a pair of a literal, in all its cases. */
-static void note_pair(rpi_search *search, const char *pair, uint8_t jump, bool begins)
+static void note_pair(rpi_search *search, const char *pair, uint8_t note)
 {
     for (unsigned int a = 0; a < 256; a++) {
         if (search->folds[a] != search->folds[(unsigned char)pair[0]]) {
             continue;
         }
         for (unsigned int b = 0; b < 256; b++) {
-            uint8_t *entry = &search->jumps[pair_hash((unsigned char)a, (unsigned char)b)];
-
-            if (search->folds[b] != search->folds[(unsigned char)pair[1]]) {
-                continue;
+            if (search->folds[b] == search->folds[(unsigned char)pair[1]]) {
+                search->pairs[pair_hash((unsigned char)a, (unsigned char)b)] |= note;
             }
-            if (jump < (*entry & JUMP_MAX)) {
-                *entry = (uint8_t)((*entry & MAY_BEGIN) | jump);
-            }
-            *entry = (uint8_t)(*entry | (begins ? MAY_BEGIN : 0));
         }
     }
 }
 
-static void make_jumps(rpi_search *search, const rpi_literal *literals, size_t count)
+static void make_pairs(rpi_search *search, const rpi_literal *literals, size_t count)
 {
-    size_t window = JUMP_MAX + 1;
-
+    search->window = 3;
     for (size_t i = 0; i < count; i++) {
-        window = literals[i].size < window ? literals[i].size : window;
+        search->window = literals[i].size < search->window ? literals[i].size : search->window;
     }
-    search->window = window;
-    memset(search->jumps, (int)window - 1, sizeof search->jumps);
-    for (size_t i = 0; i < count && window > 1; i++) {
-        for (size_t j = 0; j + 1 < window; j++) {
-            note_pair(search, literals[i].text + j, (uint8_t)(window - 2 - j), j == 0);
+    for (size_t i = 0; i < count && search->window > 1; i++) {
+        note_pair(search, literals[i].text, MAY_BEGIN);
+        if (search->window > 2) {
+            note_pair(search, literals[i].text + 1, MAY_FOLLOW);
         }
     }
 }
@@ -282,7 +275,7 @@ int rpi_search_make(const rp_allocator *allocator,
     if (search->single) {
         make_probes(search, literals, caseless);
     } else {
-        make_jumps(search, literals, count);
+        make_pairs(search, literals, count);
     }
     *ret_search = search;
     return 0;
@@ -356,26 +349,45 @@ skip_bytes(const rpi_search *search, const unsigned char *at, const unsigned cha
     return at;
 }
 
+/* The next place, of those whose window is all there, where a pair may begin a literal. */
+static const unsigned char *
+skip_pairs(const rpi_search *search, const unsigned char *at, const unsigned char *end)
+{
+    const uint8_t *pairs = search->pairs;
+    const unsigned char *last = end - search->window; /* there are so many */
+
+    while (last - at >= ROUND) {
+        unsigned int any_of = 0;
+
+        for (size_t i = 0; i < ROUND; i++) {
+            any_of |= pairs[pair_hash(at[i], at[i + 1])];
+        }
+        if ((any_of & MAY_BEGIN) != 0) {
+            break;
+        }
+        at += ROUND;
+    }
+    while (at <= last && (pairs[pair_hash(at[0], at[1])] & MAY_BEGIN) == 0) {
+        at++;
+    }
+    return at;
+}
+
 static const unsigned char *
 skip_several(const rpi_search *search, const unsigned char *at, const unsigned char *end)
 {
-    const size_t window = search->window;
-
-    if (window == 1) {
+    if (search->window == 1) {
         return skip_bytes(search, at, end);
     }
-    while ((size_t)(end - at) >= window) {
-        size_t jump = search->jumps[pair_hash(at[window - 2], at[window - 1])] & JUMP_MAX;
-
-        if (jump > 0) {
-            at += jump;
-        } else if ((search->jumps[pair_hash(at[0], at[1])] & MAY_BEGIN) != 0) {
+    while ((size_t)(end - at) >= search->window) {
+        at = skip_pairs(search, at, end);
+        if ((size_t)(end - at) < search->window || search->window == 2 ||
+            (search->pairs[pair_hash(at[1], at[2])] & MAY_FOLLOW) != 0) {
             break;
-        } else {
-            at++;
         }
+        at++;
     }
-    return at < end ? at : end;
+    return at;
 }
 
 /* ---- feeding ------------------------------------------------------------------- */
