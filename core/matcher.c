@@ -14,7 +14,8 @@
 
 enum {
     AGAIN_FREE = 512, /* bytes that may be gone over again each time */
-    AGAIN_SHARE = 4   /* else as many for each byte that comes */
+    AGAIN_SHARE = 4,  /* else as many for each byte that comes */
+    PREFIX_MIN = 2    /* one byte PCRE2 finds as fast */
 };
 
 typedef struct literals {
@@ -24,6 +25,10 @@ typedef struct literals {
 
 typedef struct expression {
     rpi_regex *regex; /* owned */
+    char prefix[RPI_REGEX_PREFIX_MAX];
+    size_t prefix_size; /* 0: not known what its matches begin with */
+    uint16_t same;      /* place of the next expression with the same prefix; RPI_SEARCH_NONE */
+    bool idle;          /* its prefix is looked for; where that is found it is tried */
     uint16_t index;
     bool found;
     bool put_off;
@@ -43,6 +48,7 @@ struct rpi_matcher {
     const rp_allocator *allocator; /* borrowed */
     size_t block_size;
     literals literals[2];    /* heeding case, caseless */
+    literals prefixes;       /* of expressions; their indices are places in `expressions` */
     expression *expressions; /* behind the struct, as are the groups */
     size_t expression_count;
     rpi_matcher_span *groups; /* of the result; while searching, of the best expression's match */
@@ -125,6 +131,7 @@ static int add_expressions(rpi_matcher *matcher, const rp_pattern *patterns, siz
         }
         added->index = (uint16_t)i;
         matcher->expression_count++;
+        added->prefix_size = rpi_regex_prefix(&patterns[i], size_of(&patterns[i]), added->prefix);
         if (rpi_regex_context(added->regex) > matcher->context) {
             matcher->context = rpi_regex_context(added->regex);
         }
@@ -133,6 +140,50 @@ static int add_expressions(rpi_matcher *matcher, const rp_pattern *patterns, siz
         }
     }
     return 0;
+}
+
+/* Notes which expressions have the same prefix: their list begins with the first of them. */
+static bool is_first_of_prefix(rpi_matcher *matcher, uint16_t place)
+{
+    expression *added = &matcher->expressions[place];
+
+    added->same = RPI_SEARCH_NONE;
+    for (uint16_t i = 0; i < place; i++) {
+        expression *each = &matcher->expressions[i];
+
+        if (each->prefix_size == added->prefix_size &&
+            memcmp(each->prefix, added->prefix, added->prefix_size) == 0) {
+            added->same = each->same;
+            each->same = place;
+            return false;
+        }
+    }
+    return true;
+}
+
+static int add_prefixes(rpi_matcher *matcher)
+{
+    size_t size = (matcher->expression_count + 1) * sizeof(rpi_literal);
+    rpi_literal *chosen = rpi_alloc(matcher->allocator, size);
+    size_t count = 0;
+    int r = 0;
+
+    if (chosen == NULL) {
+        return -ENOMEM;
+    }
+    for (uint16_t i = 0; i < matcher->expression_count; i++) {
+        const expression *each = &matcher->expressions[i];
+
+        if (each->prefix_size > 0 && is_first_of_prefix(matcher, i)) {
+            chosen[count++] =
+                (rpi_literal){.text = each->prefix, .size = each->prefix_size, .index = i};
+        }
+    }
+    if (count > 0) {
+        r = rpi_search_make(matcher->allocator, chosen, count, false, &matcher->prefixes.search);
+    }
+    rpi_free(matcher->allocator, chosen, size);
+    return r;
 }
 
 static int
@@ -163,6 +214,7 @@ static int fill(rpi_matcher *matcher, const rp_pattern *patterns, size_t count)
 {
     int r = add_expressions(matcher, patterns, count);
 
+    r = r < 0 ? r : add_prefixes(matcher);
     r = r < 0 ? r : add_literals(matcher, patterns, count, false);
     r = r < 0 ? r : add_literals(matcher, patterns, count, true);
     if (r < 0) {
@@ -225,6 +277,7 @@ void rpi_matcher_free(rpi_matcher *matcher)
     }
     rpi_search_free(matcher->literals[0].search);
     rpi_search_free(matcher->literals[1].search);
+    rpi_search_free(matcher->prefixes.search);
     rpi_free(matcher->allocator, matcher->groups,
              matcher->groups == NULL ? 0 : matcher->group_max * sizeof *matcher->groups);
     rpi_free(matcher->allocator, matcher, matcher->block_size);
@@ -245,6 +298,7 @@ size_t rpi_matcher_group_max(const rpi_matcher *matcher)
 void rpi_matcher_begin(rpi_matcher *matcher, uint64_t offset)
 {
     matcher->origin = offset;
+    rpi_search_begin(&matcher->prefixes.run, offset);
     for (int i = 0; i < 2; i++) {
         rpi_search_begin(&matcher->literals[i].run, offset);
     }
@@ -252,6 +306,7 @@ void rpi_matcher_begin(rpi_matcher *matcher, uint64_t offset)
         expression *each = &matcher->expressions[i];
 
         each->found = false;
+        each->idle = each->prefix_size > 0;
         each->put_off = false;
         each->from = offset;
         each->seen = offset;
@@ -262,18 +317,20 @@ void rpi_matcher_begin(rpi_matcher *matcher, uint64_t offset)
 
 void rpi_matcher_forget(rpi_matcher *matcher, uint64_t offset)
 {
+    if (matcher->prefixes.search != NULL) {
+        rpi_search_forget(matcher->prefixes.search, &matcher->prefixes.run, offset);
+    }
     for (int i = 0; i < 2; i++) {
         literals *each = &matcher->literals[i];
         uint16_t ignored;
 
-        if (each->search == NULL ||
-            rpi_search_begun(each->search, &each->run, &ignored) >= offset) {
+        if (each->search == NULL) {
             continue;
         }
-        if (each->run.index != RPI_SEARCH_NONE) {
+        if (each->run.index == RPI_SEARCH_NONE) {
+            rpi_search_forget(each->search, &each->run, offset);
+        } else if (rpi_search_begun(each->search, &each->run, &ignored) < offset) {
             each->run.decided = true;
-        } else {
-            rpi_search_begin(&each->run, offset > each->run.at ? offset : each->run.at);
         }
     }
     for (size_t i = 0; i < matcher->expression_count; i++) {
@@ -297,6 +354,40 @@ static bool comes_before(rank first, rank second)
 static rank rank_of(const expression *of)
 {
     return (rank){of->from, of->index};
+}
+
+/* A prefix has come: the expressions that it belongs to are to be tried there. */
+static void wake(rpi_matcher *matcher, uint16_t place, uint64_t start)
+{
+    while (place != RPI_SEARCH_NONE) {
+        expression *each = &matcher->expressions[place];
+
+        if (each->idle && start >= each->from) {
+            each->idle = false;
+            each->from = start;
+            each->seen = start;
+        }
+        place = each->same;
+    }
+}
+
+static void feed_prefixes(rpi_matcher *matcher, const rpi_matcher_text *text)
+{
+    const rpi_search *search = matcher->prefixes.search;
+    rpi_search_run *run = &matcher->prefixes.run;
+    uint64_t end = text->offset + text->size;
+
+    while (search != NULL && run->at < end) {
+        uint64_t start;
+        uint16_t place;
+        uint32_t hit = 0;
+
+        (void)rpi_search_step(search, run, text->data + (run->at - text->offset),
+                              (size_t)(end - run->at));
+        while ((hit = rpi_search_hit(search, run, hit, &start, &place)) != 0) {
+            wake(matcher, place, start);
+        }
+    }
 }
 
 static void feed_literals(literals *these, const rpi_matcher_text *text)
@@ -370,6 +461,7 @@ static int try_expression(rpi_matcher *matcher,
     each->seen = end > each->from ? end : each->from;
     each->put_off = false;
     each->found = r == RPI_REGEX_YES;
+    each->idle = r == RPI_REGEX_NO && each->prefix_size > 0;
     if (each->found && comes_before(rank_of(each), *best)) {
         keep_groups(matcher, each, base);
     }
@@ -385,7 +477,7 @@ static int feed_expression(rpi_matcher *matcher,
     uint64_t end = text->offset + text->size;
     bool is_new = each->seen < end || text->ended || (each->put_off && text->at_once);
 
-    if (each->found || !is_new || comes_before(*best, rank_of(each))) {
+    if (each->found || each->idle || !is_new || comes_before(*best, rank_of(each))) {
         return 0;
     }
     if (!may_try(each, text)) {
@@ -411,10 +503,20 @@ static bool is_open(const rpi_matcher *matcher, rank best, bool *ret_put_off)
         bound.start = rpi_search_begun(each->search, &each->run, &bound.index);
         open = open || comes_before(bound, best);
     }
+    if (matcher->prefixes.search != NULL) { /* all that are idle at once */
+        rank bound;
+
+        bound.start =
+            rpi_search_begun(matcher->prefixes.search, &matcher->prefixes.run, &bound.index);
+        if (bound.index != RPI_SEARCH_NONE) {
+            bound.index = matcher->expressions[bound.index].index;
+        }
+        open = open || comes_before(bound, best);
+    }
     for (size_t i = 0; i < matcher->expression_count; i++) {
         const expression *each = &matcher->expressions[i];
 
-        if (!each->found && comes_before(rank_of(each), best)) {
+        if (!each->found && !each->idle && comes_before(rank_of(each), best)) {
             open = true;
             *ret_put_off = *ret_put_off || each->put_off;
         }
@@ -469,6 +571,7 @@ int rpi_matcher_search(rpi_matcher *matcher, const rpi_matcher_text *text)
     bool put_off;
     rank best;
 
+    feed_prefixes(matcher, text);
     feed_literals(&matcher->literals[0], text);
     feed_literals(&matcher->literals[1], text);
     best = best_so_far(matcher);

@@ -18,7 +18,8 @@
 
 enum {
     RPI_REGEX_TEXT_MAX = 1 << 16, /* bytes of a pattern */
-    RPI_REGEX_GROUPS_MAX = 1000   /* with group 0 */
+    RPI_REGEX_GROUPS_MAX = 1000,  /* with group 0 */
+    RPI_REGEX_PREFIX_MAX = 64
 };
 
 typedef struct rpi_regex rpi_regex;
@@ -48,6 +49,10 @@ void rpi_regex_free(rpi_regex *regex);
 
 /** Bytes in front of the place where an attempt begins that it may look at. */
 size_t rpi_regex_context(const rpi_regex *regex);
+
+/** Writes the bytes that all its matches begin with to ret_prefix, which has room for
+ * RPI_REGEX_PREFIX_MAX: how many they are, 0 where that is not plain to see. */
+size_t rpi_regex_prefix(const rp_pattern *pattern, size_t text_size, char *ret_prefix);
 
 /** With group 0. */
 size_t rpi_regex_group_count(const rpi_regex *regex);

@@ -461,6 +461,56 @@ void rpi_search_feed(const rpi_search *search, rpi_search_run *run, const char *
     }
 }
 
+void rpi_search_forget(const rpi_search *search, rpi_search_run *run, uint64_t offset)
+{
+    while (run->node != 0 && run->at - search->nodes[run->node].depth < offset) {
+        run->node = search->nodes[run->node].fail;
+    }
+    if (run->at < offset) {
+        run->at = offset;
+    }
+}
+
+size_t
+rpi_search_step(const rpi_search *search, rpi_search_run *run, const char *bytes, size_t size)
+{
+    const unsigned char *begin = (const unsigned char *)bytes;
+    const unsigned char *at = begin;
+    const unsigned char *end = begin + size;
+
+    while (at < end) {
+        if (run->node == 0) {
+            at = search->single ? skip_single(search, at, end) : skip_several(search, at, end);
+            if (at == end) {
+                break;
+            }
+        }
+        run->node = step(search, run->node, search->folds[*at]);
+        at++;
+        if (search->nodes[run->node].hit != 0) {
+            break;
+        }
+    }
+    run->at += (uint64_t)(at - begin);
+    return (size_t)(at - begin);
+}
+
+uint32_t rpi_search_hit(const rpi_search *search,
+                        const rpi_search_run *run,
+                        uint32_t hit,
+                        uint64_t *ret_start,
+                        uint16_t *ret_index)
+{
+    const node *nodes = search->nodes;
+
+    hit = nodes[hit == 0 ? run->node : nodes[hit].fail].hit;
+    if (hit != 0) {
+        *ret_start = run->at - nodes[hit].depth;
+        *ret_index = nodes[hit].index;
+    }
+    return hit;
+}
+
 uint64_t rpi_search_begun(const rpi_search *search, const rpi_search_run *run, uint16_t *ret_index)
 {
     const node *here = &search->nodes[run->node];

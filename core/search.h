@@ -55,6 +55,22 @@ void rpi_search_begin(rpi_search_run *run, uint64_t at);
 /** The next bytes, from run->at on. Stops early when it is decided. */
 void rpi_search_feed(const rpi_search *search, rpi_search_run *run, const char *bytes, size_t size);
 
+/** What has begun before this offset is not followed any further. */
+void rpi_search_forget(const rpi_search *search, rpi_search_run *run, uint64_t offset);
+
+/** Another way to use a run: goes on until a literal ends, any of them, each time. How many of the
+ * bytes were looked at; fewer than `size`, or run->at a place where one ends. */
+size_t
+rpi_search_step(const rpi_search *search, rpi_search_run *run, const char *bytes, size_t size);
+
+/** The literals that end where rpi_search_step has stopped, longest first: `hit` is 0 to begin, and
+ * the last result to go on; 0 = no more. */
+uint32_t rpi_search_hit(const rpi_search *search,
+                        const rpi_search_run *run,
+                        uint32_t hit,
+                        uint64_t *ret_start,
+                        uint16_t *ret_index);
+
 /** Where the earliest occurrence begins that bytes to come may complete, and the lowest index that
  * it may have: run->at where none has begun. */
 uint64_t rpi_search_begun(const rpi_search *search, const rpi_search_run *run, uint16_t *ret_index);

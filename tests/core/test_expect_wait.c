@@ -157,8 +157,8 @@ BACKEND_TEST(expect, lets_text_go_that_is_older_than_its_window)
 
 BACKEND_TEST(expect, reports_a_match_before_its_window_lets_it_go)
 {
-    const rp_pattern patterns[] = {REGEX("a[^!]*!"), LITERAL("b")};
-    rp_expect_options options = options_of(patterns, 2);
+    const rp_pattern patterns[] = {REGEX("a[^!]*!"), LITERAL("b"), REGEX("xx!")};
+    rp_expect_options options = options_of(patterns, 3);
     rp_command command =
         stage_command(CHILD("write", "1", "ab", "fill", "1", "200000", "read", "1"));
     rp_handlers handlers = {.started = NULL};

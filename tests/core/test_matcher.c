@@ -348,6 +348,22 @@ Test(matcher, gives_up_what_begins_before_what_is_forgotten)
     }
 }
 
+Test(matcher, keeps_what_has_begun_behind_what_is_forgotten)
+{
+    const rp_pattern patterns[] = {LITERAL("abab!"), REGEX("abab!")};
+
+    for (size_t i = 0; i < 2; i++) {
+        reader self;
+
+        reader_open(&self, &patterns[i], 1);
+        cr_assert_eq(feed(&self, "aba"), RPI_MATCHER_NO);
+        rpi_matcher_forget(self.matcher, 1);
+        cr_assert_eq(feed(&self, "bab!"), RPI_MATCHER_YES, "begun with the second a");
+        check_found(&self, 0, 2, 7);
+        reader_close(&self);
+    }
+}
+
 Test(matcher, tells_groups_and_those_that_took_no_part)
 {
     const rp_pattern pattern = REGEX("(a)|(b)(c)?");
