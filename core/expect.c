@@ -55,9 +55,6 @@ static int check(const rp_process *process, const rp_expect_options *options)
     if (options->text < RP_TEXT_RAW || options->text > RP_TEXT_SCREEN) {
         return rpi_detail(RP_EINVAL, "text: %d is none", (int)options->text);
     }
-    if (options->text == RP_TEXT_SCREEN) {
-        return rpi_detail(RP_EUNSUPPORTED, "text: this library has no screen to search");
-    }
     if (process->pull != NULL && rpi_pull_is_dropping(process)) {
         return rpi_detail(RP_EINVAL, "rp_wait dropped the output of this process");
     }

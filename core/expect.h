@@ -1,6 +1,7 @@
 /* Expects: the inside that their files share.
  *
  *     expect.c       the public functions: options, start, cancel, the blocking form
+ *     expect_screen.c  the same of RP_TEXT_SCREEN
  *     expect_look.c  windows, looking at what is new, deciding
  *     expects.c      all expects of one process: being told of its bytes, reporting
  *
@@ -35,6 +36,8 @@ typedef struct rpi_expects {
     rpi_observer observer;
     rp_process *process; /* borrowed */
     rpi_list windows;    /* rpi_window.node */
+    rpi_window *screen;  /* owned; not in that list; NULL until it is wanted */
+    uint64_t seen;       /* the screen's generation at the last match on it */
     rpi_list armed;      /* rp_expect.node, in the order of their starts */
     rpi_list due;        /* those that are being reported */
     rpi_task task;
@@ -55,6 +58,7 @@ struct rp_expect {
     rpi_timer timer; /* the earliest of the three */
     uint64_t timeout_at_ns;
     uint64_t look_at_ns;  /* what was put off */
+    uint64_t seen;        /* RP_TEXT_SCREEN: the generation that it looked at last */
     uint64_t stuck_at_ns; /* when full rings were seen to stand in the way, and a little later */
     uint64_t stuck_bytes; /* of the process so far, then */
     uint64_t begun; /* where in the window its text began: offsets of its matches count from here */
@@ -88,6 +92,9 @@ void rpi_expect_end(rp_expect *expect, int status);
 
 /** Looks at what is new in its window, and decides; `at_once`: puts nothing off. */
 void rpi_expect_look(rp_expect *expect, bool at_once);
+
+/** The same of a text that is all there: on a screen. */
+void rpi_expect_look_once(rp_expect *expect);
 
 /** Lets all expects on a window look. */
 void rpi_expects_look_all(rpi_expects *expects, rpi_window *window, bool at_once);
@@ -123,5 +130,16 @@ bool rpi_window_is_current(const rp_process *process,
 /** Bytes of a stream from an offset on, from where the process (`user`) keeps them: an
  * rpi_window_source. */
 rp_view rpi_expects_kept_at(void *user, unsigned int stream, uint64_t at);
+
+/* ---- expect_screen.c ---- */
+
+/** No generation of a screen. */
+#define RPI_NO_SCREEN UINT64_MAX
+
+/** Gives an expect the screen as its window. 0; RP_EINVAL: there is no screen; -ENOMEM. */
+int rpi_expects_arm_on_screen(rpi_expects *expects, rp_expect *expect, rp_from from);
+
+/** At the end of a turn: expects on the screen look at it. */
+void rpi_expects_look_at_screen(rpi_expects *expects);
 
 #endif

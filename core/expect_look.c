@@ -96,6 +96,21 @@ void rpi_expect_look(rp_expect *expect, bool at_once)
     }
 }
 
+void rpi_expect_look_once(rp_expect *expect)
+{
+    const rpi_window *window = expect->window;
+    rp_view held = rpi_window_view(window, window->offset, rpi_window_end(window));
+    rpi_matcher_text text = {
+        .data = held.data, .size = held.size, .offset = window->offset, .ended = true};
+    int r = rpi_matcher_search(expect->matcher, &text);
+
+    if (r < 0) {
+        decide(expect, r);
+    } else if (r == RPI_MATCHER_YES) {
+        decide(expect, 0);
+    }
+}
+
 void rpi_expect_end(rp_expect *expect, int status)
 {
     if (expect->look_at_ns != RP_FOREVER) {
@@ -187,10 +202,16 @@ static uint64_t needed_by(rpi_list *list, const rpi_window *window)
 /* Lets go what no expect on this window needs. */
 void rpi_expects_trim(rpi_expects *expects, rpi_window *window)
 {
-    uint64_t for_armed = needed_by(&expects->armed, window);
-    uint64_t for_due = needed_by(&expects->due, window);
-    uint64_t needed = for_armed < for_due ? for_armed : for_due;
+    uint64_t for_armed;
+    uint64_t for_due;
+    uint64_t needed;
 
+    if (window->kind == RP_TEXT_SCREEN) {
+        return;
+    }
+    for_armed = needed_by(&expects->armed, window);
+    for_due = needed_by(&expects->due, window);
+    needed = for_armed < for_due ? for_armed : for_due;
     rpi_window_let_go(window, needed == UINT64_MAX ? window->taken : needed);
 }
 
@@ -489,40 +510,52 @@ static uint8_t streams_of(const rp_process *process, rp_stream stream)
     return (uint8_t)streams;
 }
 
-int rpi_expects_arm(rpi_expects *expects, rp_expect *expect, const rp_expect_options *options)
+/* Gives an expect the window that it is to search. */
+static int choose_window(rpi_expects *expects, rp_expect *expect, const rp_expect_options *options)
 {
-    rp_process *process = expects->process;
-    uint8_t streams = streams_of(process, options->stream);
+    uint8_t streams = streams_of(expects->process, options->stream);
     uint64_t begun = 0;
-    rpi_window *window;
-    int r;
 
     if (streams == 0) {
         return rpi_detail(RP_EINVAL, "stream: this output of the child is not ours to read");
     }
-    r = rpi_timer_init(rpi_process_reactor(process), &expect->timer, on_timer);
+    if (options->text == RP_TEXT_SCREEN) {
+        return rpi_expects_arm_on_screen(expects, expect, options->from);
+    }
+    expect->window = find_window(expects, options, streams, &begun);
+    if (expect->window == NULL) {
+        expect->window = make_window(expects, options, streams);
+    }
+    expect->begun = begun;
+    return expect->window == NULL ? -ENOMEM : 0;
+}
+
+int rpi_expects_arm(rpi_expects *expects, rp_expect *expect, const rp_expect_options *options)
+{
+    rpi_reactor *reactor = rpi_process_reactor(expects->process);
+    int r = rpi_timer_init(reactor, &expect->timer, on_timer);
+
     if (r < 0) {
         return r;
     }
-    window = find_window(expects, options, streams, &begun);
-    window = window != NULL ? window : make_window(expects, options, streams);
-    if (window == NULL) {
-        rpi_timer_fini(rpi_process_reactor(process), &expect->timer);
-        return -ENOMEM;
+    r = choose_window(expects, expect, options);
+    if (r < 0) {
+        rpi_timer_fini(reactor, &expect->timer);
+        return r;
     }
-    window->users++;
+    expect->window->users++;
     expect->owner = expects;
-    expect->window = window;
-    expect->begun = begun;
-    expect->origin = begun;
-    expect->floor = begun;
+    expect->origin = expect->begun;
+    expect->floor = expect->begun;
     expect->look_at_ns = RP_FOREVER;
     expect->stuck_at_ns = RP_FOREVER;
-    rpi_matcher_begin(expect->matcher, begun);
+    rpi_matcher_begin(expect->matcher, expect->begun);
     rpi_list_append(&expects->armed, &expect->node);
-    rpi_process_reactor(process)->left++;
+    reactor->left++;
     rpi_expect_set_timer(expect);
-    rpi_expect_catch_up(expect);
+    if (expect->window->kind != RP_TEXT_SCREEN) {
+        rpi_expect_catch_up(expect);
+    }
     rpi_expect_watch_rings(expect);
     return 0;
 }

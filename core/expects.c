@@ -51,6 +51,9 @@ static void disarm(rp_expect *expect)
 /* A window that nobody searches stays until more comes: the next expect may want what it holds. */
 static void release_window(rpi_expects *expects, rpi_window *window)
 {
+    if (window->kind == RP_TEXT_SCREEN) {
+        return;
+    }
     rpi_expects_trim(expects, window);
     if (window->users == 0 && (window->count == 0 || window->ended ||
                                !rpi_window_is_current(expects->process, window, 0, 0))) {
@@ -92,7 +95,8 @@ static void fill_match(rp_expect *expect, rp_match *ret_match)
 {
     rpi_window *window = expect->window;
     uint64_t end = rpi_window_end(window);
-    uint64_t tail = end - expect->floor > TAIL ? end - TAIL : expect->floor;
+    uint64_t begin = window->kind == RP_TEXT_SCREEN ? window->offset : expect->floor;
+    uint64_t tail = end - begin > TAIL ? end - TAIL : begin;
     uint64_t from = expect->floor;
     rpi_matcher_result found;
 
@@ -124,6 +128,10 @@ static void take(rp_expect *expect, uint64_t end)
     rpi_window *window = expect->window;
     uint64_t ends[2];
 
+    if (window->kind == RP_TEXT_SCREEN) {
+        expects->seen = window->generation;
+        return;
+    }
     if (end > window->taken) {
         window->taken = end;
     }
@@ -170,6 +178,12 @@ static void go_on(rp_expect *expect, const rpi_matcher_span *match)
         rpi_matcher_forget(expect->matcher, match->end + 1);
     }
     rpi_expect_set_timer(expect);
+    if (expect->window->kind == RP_TEXT_SCREEN) { /* when it has changed */
+        if (expect->window->ended) {
+            rpi_expect_end(expect, RP_EOS);
+        }
+        return;
+    }
     rpi_expect_look(expect, true);
     if (!expect->decided) {
         rpi_expects_trim(expect->owner, expect->window);
@@ -231,8 +245,10 @@ static void report(rp_expect *expect)
 static void run_task(rpi_task *task)
 {
     rpi_expects *expects = RPI_CONTAINER(task, rpi_expects, task);
-    rpi_list *node = expects->armed.next;
+    rpi_list *node;
 
+    rpi_expects_look_at_screen(expects);
+    node = expects->armed.next;
     while (node != &expects->armed) {
         rp_expect *expect = expect_of(node);
 
@@ -277,7 +293,8 @@ static void on_output(rpi_observer *observer, rpi_stream *stream, rp_view bytes)
             (void)rpi_expects_take_in(expects, window, stream->index, bytes);
         }
     }
-    if (process->pull != NULL && rpi_ring_free(&stream->ring) == 0) {
+    if ((expects->screen != NULL && expects->screen->users > 0) ||
+        (process->pull != NULL && rpi_ring_free(&stream->ring) == 0)) {
         rpi_task_start(rpi_process_reactor(process), &expects->task);
     }
 }
@@ -285,6 +302,10 @@ static void on_output(rpi_observer *observer, rpi_stream *stream, rp_view bytes)
 /* Whether nothing more comes for some windows. */
 static void see_ends(rpi_expects *expects)
 {
+    if (expects->screen != NULL && rpi_window_is_over(expects->process, expects->screen)) {
+        expects->screen->ended = true;
+        rpi_task_start(rpi_process_reactor(expects->process), &expects->task);
+    }
     for (rpi_list *place = expects->windows.next; place != &expects->windows; place = place->next) {
         rpi_window *window = window_of(place);
 
@@ -354,6 +375,9 @@ static void on_drop(rpi_observer *observer)
     free_list(&expects->due);
     while (!rpi_list_is_empty(&expects->windows)) {
         window_free(window_of(expects->windows.next));
+    }
+    if (expects->screen != NULL) {
+        window_free(expects->screen);
     }
     rpi_expects_let_go(expects);
     rpi_free(allocator, expects, sizeof *expects);

@@ -29,9 +29,10 @@ typedef struct rpi_window {
     rpi_list node;                 /* its owner's */
     const rp_allocator *allocator; /* borrowed */
     rp_text kind;
-    uint8_t streams; /* 1 << index */
-    bool ended;      /* nothing more comes */
-    uint32_t users;  /* expects that search it */
+    uint8_t streams;     /* 1 << index */
+    bool ended;          /* nothing more comes */
+    uint32_t users;      /* expects that search it */
+    uint64_t generation; /* RP_TEXT_SCREEN: of the screen that it shows */
     char *memory;
     size_t capacity;
     size_t first; /* of the bytes held, in memory */

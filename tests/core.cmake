@@ -10,7 +10,7 @@ foreach(subject idle process streams drain stdin stop timeouts close admission p
 endforeach()
 
 if(RP_HAVE_REGEX)
-    foreach(subject expect expect_wait)
+    foreach(subject expect expect_wait expect_terminal)
         rp_test(NAME ${subject} SOURCES core/test_${subject}.c support/expecting.c support/fault.c support/stage.c
                 LABELS integration TIMEOUT 300)
     endforeach()

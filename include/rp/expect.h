@@ -89,7 +89,10 @@ typedef enum rp_from {
 typedef enum rp_text {
     RP_TEXT_RAW = 0,
     RP_TEXT_STRIPPED, /* without escape sequences */
-    RP_TEXT_SCREEN    /* RP_EUNSUPPORTED so far */
+    RP_TEXT_SCREEN    /* what a person would see (rp_command.screen), at the end of each turn of the
+                         loop that changed it: its rows as rp_pty_screen tells them, a text of its
+                         own each time. A match takes nothing; RP_FROM_LAST_MATCH and `again` wait
+                         for the screen to change, RP_FROM_START looks at it as it is */
 } rp_text;
 
 typedef struct rp_expect_options {
@@ -131,10 +134,10 @@ typedef void rp_expect_fn(rp_process *process, const rp_match *match, void *user
  * gone. A match takes the text of its streams up to its end: the next expect begins there, and so
  * does rp_next; handlers and captures see every byte. ret_expect may be NULL.
  * 0; RP_EINVAL: no size, no pattern, an empty one, an unknown kind or flag, an action that cannot
- * be (stdin is no pipe), a stream that is not ours to read, after rp_wait in pull mode;
- * RP_EPATTERN: a pattern that does not parse or cannot be matched as bytes come: "offset 6:
- * missing closing parenthesis"; RP_EUNSUPPORTED: RP_TEXT_SCREEN, or RP_REGEX where
- * rp_has("regex") is false; RP_E2BIG; RP_ECANCELED: the process is closed; RP_ENOMEM. */
+ * be (stdin is no pipe), a stream that is not ours to read, RP_TEXT_SCREEN without a screen, after
+ * rp_wait in pull mode; RP_EPATTERN: a pattern that does not parse or cannot be matched as bytes
+ * come: "offset 6: missing closing parenthesis"; RP_EUNSUPPORTED: RP_REGEX where rp_has("regex") is
+ * false; RP_E2BIG; RP_ECANCELED: the process is closed; RP_ENOMEM. */
 RP_API int rp_expect_start(rp_process *process,
                            const rp_expect_options *options,
                            rp_expect_fn *matched,

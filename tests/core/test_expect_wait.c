@@ -322,7 +322,7 @@ BACKEND_TEST(expect, refuses_what_cannot_be)
     CHECK(options.stream = RP_STDERR, RP_EINVAL, "stream: this output");
     CHECK(options.from = (rp_from)9, RP_EINVAL, "from: 9");
     CHECK(options.text = (rp_text)9, RP_EINVAL, "text: 9");
-    CHECK(options.text = RP_TEXT_SCREEN, RP_EUNSUPPORTED, "text: ");
+    CHECK(options.text = RP_TEXT_SCREEN, RP_EINVAL, "this child has no screen");
     CHECK(options.actions = &writes, RP_EINVAL, "actions[0]: stdin");
     CHECK(options.actions = &unknown, RP_EINVAL, "actions[0].kind: 77");
     CHECK(options.actions = &superfluous, RP_EINVAL, "actions[0].bytes");
