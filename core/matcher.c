@@ -132,6 +132,9 @@ static int add_expressions(rpi_matcher *matcher, const rp_pattern *patterns, siz
         added->index = (uint16_t)i;
         matcher->expression_count++;
         added->prefix_size = rpi_regex_prefix(&patterns[i], size_of(&patterns[i]), added->prefix);
+        if (added->prefix_size < PREFIX_MIN) {
+            added->prefix_size = 0;
+        }
         if (rpi_regex_context(added->regex) > matcher->context) {
             matcher->context = rpi_regex_context(added->regex);
         }
@@ -171,12 +174,12 @@ static int add_prefixes(rpi_matcher *matcher)
     if (chosen == NULL) {
         return -ENOMEM;
     }
-    for (uint16_t i = 0; i < matcher->expression_count; i++) {
+    for (size_t i = 0; i < matcher->expression_count; i++) {
         const expression *each = &matcher->expressions[i];
 
-        if (each->prefix_size > 0 && is_first_of_prefix(matcher, i)) {
-            chosen[count++] =
-                (rpi_literal){.text = each->prefix, .size = each->prefix_size, .index = i};
+        if (each->prefix_size > 0 && is_first_of_prefix(matcher, (uint16_t)i)) {
+            chosen[count++] = (rpi_literal){
+                .text = each->prefix, .size = each->prefix_size, .index = (uint16_t)i};
         }
     }
     if (count > 0) {

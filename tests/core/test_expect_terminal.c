@@ -152,7 +152,7 @@ BACKEND_TEST(expect_terminal, does_not_find_the_same_picture_twice)
 
 BACKEND_TEST(expect_terminal, acts_on_each_new_picture)
 {
-    const rp_pattern pattern = LITERAL("more");
+    const rp_pattern pattern = REGEX("more \\d\\n*\\z");
     const rp_action action = {.kind = RP_ACT_WRITE, .again = true, .bytes = {"\n", 1}};
     rp_command command = on_terminal(CHILD("write", "1", "more 1", "read", "1", "write", "1",
                                            "more 2", "read", "1", "write", "1", "over"),
