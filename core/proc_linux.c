@@ -1,6 +1,6 @@
 /* Reading what /proc tells of a process, without the C library's streams and without allocating.
  * Called by tree_linux.c, sessions_linux.c and usage_linux.c for every process of the system, and
- * by identity_linux.c and console_linux.c for one. */
+ * by identity_linux.c and reading_linux.c for one. */
 #include "core/proc_linux.h"
 
 #include <errno.h>

@@ -274,6 +274,7 @@ int rpi_process_write(rp_process *process,
                       void *user);
 void rpi_writer_end(rpi_writer *writer); /* close after all that is queued */
 bool rpi_writer_is_open(const rpi_writer *writer);
+int rpi_writer_fd(const rpi_writer *writer); /* borrowed; -1: it is closed */
 /** No more can be written: what is queued reports `status` out of the loop, the descriptor is
  * closed. */
 void rpi_writer_fail(rpi_writer *writer, int status);

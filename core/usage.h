@@ -7,6 +7,7 @@
 #define RPI_CORE_USAGE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/alloc.h"
@@ -47,5 +48,9 @@ int rpi_usage_ask(rpi_usage_table *table,
                   rpi_usage *usage,
                   uint64_t now_ns,
                   rpi_usage_answer *ret_answer);
+
+/** Writes the numbers of those who were in this process group at the last look, `max` at most: how
+ * many. */
+size_t rpi_usage_group(const rpi_usage_table *table, int64_t group, int64_t *ret_pids, size_t max);
 
 #endif

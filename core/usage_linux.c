@@ -270,3 +270,15 @@ int rpi_usage_ask(rpi_usage_table *table,
     take_over(usage, table->looked_at_ns);
     return 0;
 }
+
+size_t rpi_usage_group(const rpi_usage_table *table, int64_t group, int64_t *ret_pids, size_t max)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < table->count && count < max; i++) {
+        if (table->entries[i].stat.group == group) {
+            ret_pids[count++] = table->entries[i].pid;
+        }
+    }
+    return count;
+}

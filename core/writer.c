@@ -75,6 +75,11 @@ bool rpi_writer_is_open(const rpi_writer *writer)
     return writer->open;
 }
 
+int rpi_writer_fd(const rpi_writer *writer)
+{
+    return writer->open ? (int)writer->io.handle : -1;
+}
+
 void rpi_writer_close(rpi_writer *writer)
 {
     close_descriptor(writer);

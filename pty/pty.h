@@ -53,6 +53,9 @@ int rpi_pty_get_modes(int master, rpi_pty_modes *ret_modes);
 /** The group that has the terminal; 0: none; or -errno. */
 int64_t rpi_pty_foreground(int master);
 
+/** The slave's number as a device, as stat tells it (st_rdev). 0 or -errno. */
+int rpi_pty_device(int master, uint64_t *ret_device);
+
 /** Sends one of the keyboard's signals to the group that has the terminal, in one step, so that it
  * cannot be another group by then. 0; RP_ESRCH: nobody has it; RP_EUNSUPPORTED: the system does not
  * do so for this signal; or -errno. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 
 #include "base/os.h"
 #include "rp/base.h"
@@ -154,5 +155,16 @@ int rpi_pty_signal_foreground(int master, int signal)
     if (rpi_os.ioctl(master, TIOCSIG, (void *)(uintptr_t)signal) < 0) {
         return errno == EINVAL || errno == ENOTTY ? RP_EUNSUPPORTED : -errno;
     }
+    return 0;
+}
+
+int rpi_pty_device(int master, uint64_t *ret_device)
+{
+    unsigned int number = 0;
+
+    if (rpi_os.ioctl(master, TIOCGPTN, &number) < 0) {
+        return -errno;
+    }
+    *ret_device = makedev(136, number); // UNIX98_PTY_SLAVE_MAJOR: part of the kernel's interface
     return 0;
 }

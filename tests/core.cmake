@@ -1,7 +1,7 @@
 # Tests of the core. The pure modules stand alone; the others run real children (child.c) on each backend, through the public
 # functions, on a stage that afterwards looks for what was left behind.
 
-foreach(module lines capture marks idle_rule)
+foreach(module lines capture marks attention_rule idle_rule)
     rp_test(NAME ${module} SOURCES core/test_${module}.c support/fault.c LABELS unit TIMEOUT 300)
 endforeach()
 

@@ -3,7 +3,7 @@ rp_test(NAME scan SOURCES pty/test_scan.c LABELS unit TIMEOUT 120)
 if(RP_HAVE_SCREEN)
     rp_test(NAME screen SOURCES pty/test_screen.c support/fault.c LABELS unit TIMEOUT 120)
 endif()
-foreach(subject terminal seen drain typing stop fault)
+foreach(subject attention terminal seen drain typing stop fault)
     rp_test(NAME pty_${subject} SOURCES pty/test_${subject}.c pty/rig.c support/fault.c support/stage.c LABELS integration
             TIMEOUT 300)
 endforeach()

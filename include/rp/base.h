@@ -78,6 +78,7 @@ typedef struct rp_timer rp_timer;
 typedef struct rp_watch rp_watch;
 typedef struct rp_expect rp_expect;
 typedef struct rp_idle rp_idle;
+typedef struct rp_attention rp_attention;
 
 /** Bytes that belong to somebody else. With size 0, data may be NULL. No NUL need follow. */
 typedef struct rp_view {

@@ -1,6 +1,9 @@
-/* running-process: idle detection. When has a program gone quiet? A watch on one process, over
- * pipes or a terminal, that reports each quiet time once: silence of at least timeout_ns, and of
- * stability_ns at the end of it.
+/* running-process: idle detection and attention.
+ *
+ * Idle detection: when has a program gone quiet? A watch on one process, over pipes or a terminal,
+ * that reports each quiet time once: silence of at least timeout_ns, and of stability_ns at the end
+ * of it. Attention, at the end of this file, guesses what a program is about: busy, quiet, waiting
+ * for somebody to type, done.
  *
  *     rp_idle_options options = RP_IDLE_OPTIONS_INIT;
  *
@@ -128,6 +131,87 @@ RP_API int rp_idle_wait(rp_process *process,
                         const rp_idle_options *options,
                         uint64_t timeout_ns,
                         rp_idle_result *ret_result);
+
+/* ---- attention ------------------------------------------------------------ */
+
+/* Attention: a heuristic. It puts together what a child shows, what it tells its terminal (titles,
+ * bells, progress, the marks that shells put around prompts and commands), whether somebody of it
+ * sits and reads the terminal (or the piped stdin), and what its tree uses of the processors. Each
+ * report names the reason that decided and how much it is worth. It can be wrong: a program may
+ * paint while it waits, or wait in a way that cannot be seen. Decide what a mistake may cost before
+ * relying on it.
+ *
+ * Output and input are events; the rest is looked at when output has stopped, and then again, less
+ * and less often, only for as long as nothing certain is known. */
+
+typedef enum rp_attention_state {
+    RP_ATTENTION_BUSY = 0,
+    RP_ATTENTION_QUIET,         /* nothing seems to go on, and nobody to be asked */
+    RP_ATTENTION_WAITING_INPUT, /* somebody should type */
+    RP_ATTENTION_DONE           /* it has ended, or never ran; always the last */
+} rp_attention_state;
+
+typedef enum rp_attention_reason {
+    RP_ATTENTION_BY_START = 0, /* BUSY: it has not started, or not been looked at yet */
+    RP_ATTENTION_BY_OUTPUT,    /* BUSY: it has just shown something, or changed its title */
+    RP_ATTENTION_BY_INPUT,     /* BUSY: it has just got something to react to */
+    RP_ATTENTION_BY_PROGRESS,  /* BUSY: it tells of progress (OSC 9;4) */
+    RP_ATTENTION_BY_COMMAND,   /* BUSY: its shell runs a command (OSC 133) */
+    RP_ATTENTION_BY_PROCESSOR, /* BUSY: its tree uses the processors */
+    RP_ATTENTION_BY_US,        /* BUSY: it waits for us to take its output */
+    RP_ATTENTION_BY_SILENCE,   /* QUIET: none of all these */
+    RP_ATTENTION_BY_READING,   /* WAITING_INPUT: it reads its terminal, or its stdin */
+    RP_ATTENTION_BY_PASSWORD,  /* WAITING_INPUT: and does not show what is typed */
+    RP_ATTENTION_BY_PROMPT,    /* WAITING_INPUT: its shell shows its prompt (OSC 133) */
+    RP_ATTENTION_BY_BELL,      /* WAITING_INPUT: it rang, or notified, and is silent since */
+    RP_ATTENTION_BY_EXIT       /* DONE */
+} rp_attention_reason;
+
+typedef struct rp_attention_info {
+    size_t size;
+    rp_attention_state state;
+    rp_attention_reason reason;
+    double confidence;  /* 0 to 1: how often one would be right to believe it */
+    uint64_t since_ns;  /* point in time: when it was first found so */
+    double cpu_percent; /* of the tree at the last look, 100 = one processor; 0 where none was
+                           needed */
+    int64_t pid;        /* who reads; 0 = nobody, or not known */
+} rp_attention_info;
+
+typedef struct rp_attention_options {
+    size_t size;
+    uint64_t quiet_ns;      /* output and input are over after so long; 0 = 0.3 s */
+    uint64_t sample_ns;     /* between looks while nothing certain is known, and up to eight times
+                               that later on; 0 = 0.5 s */
+    double cpu_percent_max; /* more is busy; 0 = 5.0 */
+} rp_attention_options;
+#define RP_ATTENTION_OPTIONS_INIT RP_INIT(rp_attention_options)
+
+/** Starts a watch. `changed` comes, out of the loop only, whenever state or reason are others than
+ * before, first when anything but RP_ATTENTION_BY_START is known, and last with DONE, before the
+ * process's done. `info` until it returns. It may close the watch or the process. `options` NULL:
+ * the defaults. `ret_attention` NULL: the watch closes itself after DONE.
+ *
+ * 0; RP_EINVAL: `changed` is NULL, no size, cpu_percent_max is no percentage; RP_E2BIG; RP_ENOMEM;
+ * RP_EPERM: a forked child. */
+RP_API int
+rp_attention_start(rp_process *process,
+                   const rp_attention_options *options,
+                   void (*changed)(rp_process *process, const rp_attention_info *info, void *user),
+                   void *user,
+                   rp_attention **ret_attention);
+
+/** What was found last; set ret_info->size before. 0; RP_EINVAL: no size; RP_EPERM: a forked child.
+ */
+RP_API int rp_attention_get(rp_attention *attention, rp_attention_info *ret_info);
+
+/** [any thread] "busy", "quiet", "waiting for input", "done"; static, never NULL; so are reasons:
+ * "it reads its terminal", ... */
+RP_API const char *rp_attention_state_name(rp_attention_state state);
+RP_API const char *rp_attention_reason_text(rp_attention_reason reason);
+
+/** As rp_idle_close. */
+RP_API void rp_attention_close(rp_attention *attention);
 
 #ifdef __cplusplus
 }
