@@ -115,7 +115,7 @@ count_select(int64_t pid, const sleep_call *call, const rpi_reading_target *targ
         set[0] = end == 1 ? 1 : 0; // of one, it can only be that
     }
     for (int fd = 0; fd < end; fd++) {
-        if ((set[fd / 8] >> (fd % 8) & 1U) != 0) {
+        if ((set[fd / 8] & (1U << ((unsigned int)fd % 8))) != 0) {
             count(all, is_target(pid, fd, target));
         }
     }
