@@ -144,7 +144,9 @@ void rpi_cli_events_start(rpi_cli_events *events, const rpi_cli_options *options
     rpi_cli_json_string(&events->json, "cwd", options->cwd);
     add_span(events, "idle_timeout_ns", options->idle_timeout_ns);
     add_span(events, "wall_timeout_ns", options->wall_timeout_ns);
+    add_span(events, "idle_exit_ns", options->idle_exit_ns);
     add_span(events, "kill_after_ns", options->kill_after_ns);
+    rpi_cli_json_bool(&events->json, "pty", options->pty);
     emit(events);
 }
 
@@ -183,6 +185,29 @@ void rpi_cli_events_signal(rpi_cli_events *events, int signal, rpi_cli_relay rel
     begin(events, "signal", rp_now_ns());
     add_signal(events, "signal", "number", signal);
     rpi_cli_json_string(&events->json, "relay", names[relay]);
+    emit(events);
+}
+
+void rpi_cli_events_expect(rpi_cli_events *events, const rpi_cli_rule *rule, const rp_match *match)
+{
+    if (events->writer == NULL) {
+        return;
+    }
+    begin(events, "expect", rp_now_ns());
+    rpi_cli_json_string(&events->json, "pattern", rule->pattern);
+    rpi_cli_json_text(&events->json, "matched", match->matched);
+    rpi_cli_json_uint(&events->json, "offset", match->offset);
+    rpi_cli_json_string(&events->json, "action", rule->action_name);
+    emit(events);
+}
+
+void rpi_cli_events_idle(rpi_cli_events *events, uint64_t idle_ns)
+{
+    if (events->writer == NULL) {
+        return;
+    }
+    begin(events, "idle", rp_now_ns());
+    rpi_cli_json_uint(&events->json, "idle_ns", idle_ns);
     emit(events);
 }
 

@@ -35,6 +35,10 @@ void rpi_cli_events_start(rpi_cli_events *events, const rpi_cli_options *options
 void rpi_cli_events_output(rpi_cli_events *events, rp_stream stream, const rp_line *line);
 void rpi_cli_events_eos(rpi_cli_events *events, rp_stream stream);
 void rpi_cli_events_signal(rpi_cli_events *events, int signal, rpi_cli_relay relay);
+/** A rule of --expect has matched. */
+void rpi_cli_events_expect(rpi_cli_events *events, const rpi_cli_rule *rule, const rp_match *match);
+/** --idle-exit: it has been quiet for so long. */
+void rpi_cli_events_idle(rpi_cli_events *events, uint64_t idle_ns);
 void rpi_cli_events_timeout(rpi_cli_events *events, rp_stop_reason reason, uint64_t limit_ns);
 void rpi_cli_events_stop(rpi_cli_events *events, rp_stop_reason step, int signal);
 void rpi_cli_events_exited(rpi_cli_events *events, const rp_exit *exit);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <rp/rp.h>
@@ -74,11 +75,26 @@ static int open_events(const char *target)
     return (flags & O_ACCMODE) == O_RDONLY ? -EBADF : (int)number;
 }
 
+/* The size of the first of our descriptors that is a terminal. */
+static void find_size(rpi_cli_setup *setup)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        struct winsize size;
+
+        if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0) {
+            setup->rows = size.ws_row;
+            setup->cols = size.ws_col;
+            return;
+        }
+    }
+}
+
 static int supervise(const rpi_cli_options *options)
 {
     rpi_cli_setup setup = {.json_fd = -1, .has_terminal = isatty(STDIN_FILENO) == 1};
     int r;
 
+    find_size(&setup);
     if (options->json) {
         setup.json_fd = open_events(options->json_target);
         if (setup.json_fd < 0) {

@@ -22,8 +22,11 @@ enum {
 typedef enum option_id {
     OPTION_IDLE_TIMEOUT,
     OPTION_WALL_TIMEOUT,
+    OPTION_IDLE_EXIT,
     OPTION_KILL_AFTER,
     OPTION_SIGNAL,
+    OPTION_PTY,
+    OPTION_EXPECT,
     OPTION_JSON,
     OPTION_CWD,
     OPTION_NICE,
@@ -50,6 +53,9 @@ static const struct option option_table[] = {
     {"timeout", '\0', VALUE_NEEDED, OPTION_IDLE_TIMEOUT},
     {"idle-timeout", '\0', VALUE_NEEDED, OPTION_IDLE_TIMEOUT},
     {"wall-timeout", '\0', VALUE_NEEDED, OPTION_WALL_TIMEOUT},
+    {"idle-exit", '\0', VALUE_NEEDED, OPTION_IDLE_EXIT},
+    {"pty", '\0', VALUE_NONE, OPTION_PTY},
+    {"expect", '\0', VALUE_NEEDED, OPTION_EXPECT},
     {"kill-after", 'k', VALUE_NEEDED, OPTION_KILL_AFTER},
     {"signal", 's', VALUE_NEEDED, OPTION_SIGNAL},
     {"json", '\0', VALUE_ATTACHED, OPTION_JSON},
@@ -255,6 +261,18 @@ static int take_target(struct parser *parser, const char *value)
     return *value == '\0' ? complain(parser, "needs a file or a descriptor", NULL) : 0;
 }
 
+static int take_rule(struct parser *parser, const char *value)
+{
+    rpi_cli_options *options = parser->options;
+    const char *wrong = rpi_cli_rule_init(&options->rules[options->rule_count], value);
+
+    if (wrong != NULL) {
+        return complain(parser, wrong, value);
+    }
+    options->rule_count++;
+    return 0;
+}
+
 static int take_value(struct parser *parser, option_id id, const char *value)
 {
     rpi_cli_options *options = parser->options;
@@ -266,6 +284,14 @@ static int take_value(struct parser *parser, option_id id, const char *value)
     case OPTION_WALL_TIMEOUT:
         options->timeout_given = true;
         return take_duration(parser, value, &options->wall_timeout_ns);
+    case OPTION_IDLE_EXIT:
+        options->timeout_given = true;
+        return take_duration(parser, value, &options->idle_exit_ns);
+    case OPTION_PTY:
+        options->pty = true;
+        return 0;
+    case OPTION_EXPECT:
+        return take_rule(parser, value);
     case OPTION_KILL_AFTER:
         return take_kill_after(parser, value);
     case OPTION_SIGNAL:
@@ -383,7 +409,7 @@ static int check_whole(struct parser *parser)
     }
     if (options->stop_option != NULL && !options->timeout_given) {
         (void)snprintf(parser->message, parser->message_size,
-                       "%s has no effect without --timeout or --wall-timeout",
+                       "%s has no effect without --timeout, --wall-timeout or --idle-exit",
                        options->stop_option);
         return -1;
     }
@@ -422,9 +448,10 @@ int rpi_cli_options_init(rpi_cli_options *options, char **argv, char *message, s
     }
     *options = (rpi_cli_options){.kill_after_ns = 2 * RP_SECOND,
                                  .stop_signal = rpi_cli_signal_number("TERM")};
-    /* Each variable of the command line takes a word of it at least. */
+    /* Each variable and each rule of the command line takes a word of it at least. */
     options->env = calloc(count + MARKER_COUNT_MAX + 1, sizeof *options->env);
-    if (options->env == NULL) {
+    options->rules = calloc(count + 1, sizeof *options->rules);
+    if (options->env == NULL || options->rules == NULL) {
         (void)snprintf(message, message_size, "%s", rp_strerror(RP_ENOMEM));
         return -1;
     }
@@ -440,4 +467,10 @@ void rpi_cli_options_fini(rpi_cli_options *options)
 {
     free(options->env);
     options->env = NULL;
+    for (size_t i = 0; i < options->rule_count; i++) {
+        rpi_cli_rule_fini(&options->rules[i]);
+    }
+    free(options->rules);
+    options->rules = NULL;
+    options->rule_count = 0;
 }

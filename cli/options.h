@@ -1,5 +1,5 @@
 /* The command line of running-process: what was asked for, and the text of --help and --version.
- * Pure: it reads its arguments and allocates one array; printing, files and signals are others'
+ * Pure: it reads its arguments and allocates two arrays; printing, files and signals are others'
  * work. main_posix.c is its only caller. */
 #ifndef RPI_CLI_OPTIONS_H
 #define RPI_CLI_OPTIONS_H
@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "cli/expects.h"
 
 typedef enum rpi_cli_action {
     RPI_CLI_RUN = 0,
@@ -21,18 +23,22 @@ typedef struct rpi_cli_options {
     uint64_t kill_after_ns;   /* RP_FOREVER = never */
     int stop_signal;          /* what a timeout sends */
     int nice;                 /* 0 = unchanged */
+    uint64_t idle_exit_ns;    /* 0 = none */
+    bool pty;
+    rpi_cli_rule *rules; /* of --expect, in their order */
+    size_t rule_count;
     bool json;
     const char *json_target;    /* a descriptor's number or a path; NULL = standard error */
     const char *cwd;            /* NULL = ours */
     const char **env;           /* as rp_command.env: of --env and --unset, in their order */
     const char *const *command; /* NULL-terminated; into argv */
-    bool timeout_given;         /* one of the timeouts, be it 0 */
+    bool timeout_given;         /* one of the timeouts or --idle-exit, be it 0 */
     const char *stop_option; /* the last of --signal and --kill-after, as named; NULL = neither */
 } rpi_cli_options;
 
 /** Reads argv. 0, or -1 with one line in `message` (cut at message_size) that names the option.
- * Texts are borrowed from argv; `env` is allocated here and freed by rpi_cli_options_fini, which is
- * to be called in both cases. */
+ * Texts are borrowed from argv; `env` and `rules` are allocated here and freed by
+ * rpi_cli_options_fini, which is to be called in both cases. */
 int rpi_cli_options_init(rpi_cli_options *options, char **argv, char *message, size_t message_size);
 void rpi_cli_options_fini(rpi_cli_options *options);
 

@@ -17,6 +17,7 @@
 
 #include <rp/rp.h>
 
+#include "cli/dialog.h"
 #include "cli/events.h"
 #include "cli/message.h"
 #include "cli/signals.h"
@@ -55,6 +56,7 @@ struct supervisor {
     bool leaving;   /* a signal came after the command's end: readers get LEAVE_NS more */
     bool abandoned; /* and that is over */
     bool failed;    /* output was lost by no wish of its reader's */
+    rpi_cli_dialog dialog;
     int exit_code;
 };
 
@@ -77,6 +79,11 @@ static void say(struct supervisor *supervisor, const char *format, ...)
         /* Without memory it stays unsaid: the exit code tells that something failed. */
         (void)rpi_cli_writer_put(side->writer, &side->channel, text, size);
     }
+}
+
+static void say_text(const char *text, void *user)
+{
+    say(user, "%s", text);
 }
 
 static void say_timed_out(struct supervisor *supervisor, const rp_exit *exit)
@@ -215,6 +222,13 @@ static void attend(struct supervisor *supervisor)
 
 // ---- signals -----------------------------------------------------------------
 
+/* Whether the command is in our process group, to read our terminal. */
+static bool shares_terminal(const struct supervisor *supervisor)
+{
+    return supervisor->setup->has_terminal && !supervisor->options->pty &&
+           !rpi_cli_dialog_owns_stdin(&supervisor->dialog);
+}
+
 /* What a signal of ours makes of the command. Under RP_CONSOLE_SHARED it is in our process group,
  * so what the keyboard sends reaches it without us. */
 static rpi_cli_relay relay_signal(struct supervisor *supervisor, const rpi_cli_wake *wake)
@@ -227,7 +241,7 @@ static rpi_cli_relay relay_signal(struct supervisor *supervisor, const rpi_cli_w
     supervisor->interrupts += interrupt ? 1 : 0;
     if (interrupt && supervisor->interrupts > 1) {
         r = rp_kill(process);
-    } else if (supervisor->setup->has_terminal && wake->from_keyboard && (interrupt || quit)) {
+    } else if (shares_terminal(supervisor) && wake->from_keyboard && (interrupt || quit)) {
         return RPI_CLI_RELAY_TERMINAL;
     } else if (interrupt) {
         r = rp_interrupt(process);
@@ -348,12 +362,13 @@ static void tell_steps(struct supervisor *supervisor, const rp_exit *exit)
     const rpi_cli_options *options = supervisor->options;
     rpi_cli_events *events = &supervisor->events;
 
-    if (!is_timed_out(exit)) {
+    if (is_timed_out(exit)) {
+        rpi_cli_events_timeout(events, exit->reason,
+                               exit->reason == RP_STOP_QUIET ? options->idle_timeout_ns
+                                                             : options->wall_timeout_ns);
+    } else if (!supervisor->dialog.idled) {
         return;
     }
-    rpi_cli_events_timeout(events, exit->reason,
-                           exit->reason == RP_STOP_QUIET ? options->idle_timeout_ns
-                                                         : options->wall_timeout_ns);
     rpi_cli_events_stop(events, RP_STOP_TERMINATE, options->stop_signal);
     if (exit->step == RP_STOP_KILL) {
         rpi_cli_events_stop(events, RP_STOP_KILL, rpi_cli_signal_number("KILL"));
@@ -382,9 +397,14 @@ static int code_of_exit(const struct supervisor *supervisor, const rp_exit *exit
     if (is_timed_out(exit)) {
         return RPI_CLI_TIMED_OUT;
     }
+    if (supervisor->dialog.idled) { /* this was to be its end */
+        return rpi_cli_dialog_is_unmet(&supervisor->dialog, exit) ? RPI_CLI_FAILED : 0;
+    }
     switch (exit->kind) {
     case RP_EXITED:
-        return exit->code;
+        return exit->code == 0 && rpi_cli_dialog_is_unmet(&supervisor->dialog, exit)
+                   ? RPI_CLI_FAILED
+                   : exit->code;
     case RP_SIGNALED:
         return RPI_CLI_SIGNAL_BASE + exit->signal;
     case RP_SPAWN_FAILED:
@@ -404,6 +424,10 @@ static void say_end(struct supervisor *supervisor, const rp_exit *exit)
     } else if (exit->kind == RP_LOST) {
         say(supervisor, "the command ended, but how is not known: %s", rp_strerror(RP_ELOST));
     }
+    if (rpi_cli_dialog_is_unmet(&supervisor->dialog, exit)) {
+        say(supervisor, "--expect: it did not come: '%s'",
+            rpi_cli_dialog_missing(&supervisor->dialog));
+    }
     if (exit->survivors > 0) {
         say(supervisor, "%u processes of the command survived SIGKILL", exit->survivors);
     }
@@ -416,6 +440,7 @@ static void on_done(rp_process *process, const rp_exit *exit, void *user)
     (void)process;
     supervisor->exit_code = code_of_exit(supervisor, exit);
     supervisor->done = true;
+    rpi_cli_dialog_close(&supervisor->dialog);
     say_end(supervisor, exit);
     rpi_cli_events_exit(&supervisor->events, exit, supervisor->exit_code);
     attend(supervisor);
@@ -453,6 +478,24 @@ static int open_sides(struct supervisor *supervisor)
     return r;
 }
 
+/* What the command's streams are. */
+static void set_streams(const struct supervisor *supervisor, rp_command *command)
+{
+    if (supervisor->options->pty) {
+        command->transport = RP_PTY;
+        command->pty_rows = supervisor->setup->rows;
+        command->pty_cols = supervisor->setup->cols;
+        return;
+    }
+    /* A process group of its own is a background job: reading the terminal would stop it. Then it
+     * stays in ours. */
+    command->transport = shares_terminal(supervisor) ? RP_CONSOLE_SHARED : RP_PIPES;
+    command->in.kind =
+        rpi_cli_dialog_owns_stdin(&supervisor->dialog) ? RP_STDIO_PIPE : RP_STDIO_INHERIT;
+    command->out.kind = RP_STDIO_PIPE;
+    command->err.kind = RP_STDIO_PIPE;
+}
+
 static int spawn(struct supervisor *supervisor)
 {
     const rpi_cli_options *options = supervisor->options;
@@ -465,9 +508,8 @@ static int spawn(struct supervisor *supervisor)
                             .exited = on_exited,
                             .done = on_done};
 
-    stop.no_interrupt = true;
-    stop.terminate_signal = options->stop_signal;
-    stop.terminate_ns = options->kill_after_ns;
+    rpi_cli_dialog_set_stop(options, &stop);
+    set_streams(supervisor, &command);
     command.argv = options->command;
     command.cwd = options->cwd;
     command.env = options->env;
@@ -475,12 +517,6 @@ static int spawn(struct supervisor *supervisor)
     command.timeout_ns = options->wall_timeout_ns;
     command.quiet_timeout_ns = options->idle_timeout_ns;
     command.stop = &stop;
-    /* A process group of its own is a background job: reading the terminal would stop it. Then it
-     * stays in ours. */
-    command.transport = supervisor->setup->has_terminal ? RP_CONSOLE_SHARED : RP_PIPES;
-    command.in.kind = RP_STDIO_INHERIT;
-    command.out.kind = RP_STDIO_PIPE;
-    command.err.kind = RP_STDIO_PIPE;
     return rp_spawn(supervisor->loop, &command, &handlers, supervisor, &supervisor->process);
 }
 
@@ -518,6 +554,10 @@ static int run(struct supervisor *supervisor)
         tell_refused(supervisor, r);
         return r;
     }
+    r = rpi_cli_dialog_start(&supervisor->dialog, supervisor->process);
+    if (r < 0) {
+        return r;
+    }
     r = rp_loop_run(supervisor->loop);
     if (r < 0) {
         say(supervisor, "the loop failed: %s", rp_strerror(r));
@@ -545,6 +585,10 @@ int rpi_cli_supervise(const rpi_cli_options *options, const rpi_cli_setup *setup
     struct side *json = &supervisor.sides[SIDE_JSON];
     int r = open_sides(&supervisor);
 
+    rpi_cli_dialog_init(&supervisor.dialog, options, &supervisor.events);
+    supervisor.dialog.say = say_text;
+    supervisor.dialog.user = &supervisor;
+    supervisor.dialog.has_terminal = setup->has_terminal;
     if (r < 0) {
         rpi_cli_complain("cannot start a writer: %s", rp_strerror(r));
     } else {
@@ -555,7 +599,7 @@ int rpi_cli_supervise(const rpi_cli_options *options, const rpi_cli_setup *setup
         _Exit(RPI_CLI_SIGNAL_BASE + supervisor.signal); /* a writer may be stuck for good */
     }
     close_all(&supervisor);
-    if (r < 0 || (supervisor.failed && supervisor.exit_code == 0)) {
+    if (r < 0 || ((supervisor.failed || supervisor.dialog.failed) && supervisor.exit_code == 0)) {
         return RPI_CLI_FAILED;
     }
     return supervisor.exit_code;

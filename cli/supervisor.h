@@ -3,6 +3,7 @@
 #define RPI_CLI_SUPERVISOR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "cli/options.h"
 
@@ -16,9 +17,10 @@ enum {
 };
 
 typedef struct rpi_cli_setup {
-    int json_fd;       /* with options.json: open for writing */
-    bool has_terminal; /* standard input is one */
-    int wake_read_fd;  /* of rpi_cli_signals_open */
+    int json_fd;         /* with options.json: open for writing */
+    bool has_terminal;   /* standard input is one */
+    uint16_t rows, cols; /* of the terminal among our descriptors; 0 = there is none */
+    int wake_read_fd;    /* of rpi_cli_signals_open */
     int wake_write_fd;
 } rpi_cli_setup;
 

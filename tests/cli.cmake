@@ -1,6 +1,6 @@
 # The tests of the programs: Python over the real thing, a file a subject.
 
-foreach(subject options output signals events)
+foreach(subject options output signals events pty)
     add_test(NAME cli_${subject} COMMAND Python3::Interpreter
                                          "${CMAKE_CURRENT_SOURCE_DIR}/cli/test_${subject}.py")
     set_tests_properties(

@@ -18,10 +18,13 @@ WATCHDOG_S = 60
 
 SCHEMA_KEYS = {
     "schema": {"version", "program", "program_version", "time_ms"},
-    "start": {"pid", "command", "cwd", "idle_timeout_ns", "wall_timeout_ns", "kill_after_ns"},
+    "start": {"pid", "command", "cwd", "idle_timeout_ns", "wall_timeout_ns", "idle_exit_ns",
+              "kill_after_ns", "pty"},
     "output": {"stream", "seq", "bytes", "text", "partial", "unended"},
     "eos": {"stream"},
     "signal": {"signal", "number", "relay"},
+    "expect": {"pattern", "matched", "offset", "action"},
+    "idle": {"idle_ns"},
     "timeout": {"kind", "limit_ns"},
     "stop": {"step", "signal", "number"},
     "exited": {"kind", "code", "signal", "signal_number"},

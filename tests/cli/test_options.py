@@ -20,7 +20,7 @@ class Answers(Case):
         text = self.run_cli("-h")[1].decode()
         for option in ("--timeout", "--idle-timeout", "--wall-timeout", "-k, --kill-after",
                        "-s, --signal", "--json", "-C, --cwd", "-n, --nice", "--env", "--unset",
-                       "--version"):
+                       "--version", "--pty", "--expect", "--idle-exit"):
             self.assertIn(option, text)
         first = next(line for line in text.splitlines() if " --timeout" in line)
         self.assertIn("inactivity", first)
@@ -77,7 +77,7 @@ class Refusals(Case):
         for option in ("--signal=INT", "--kill-after=1"):
             name = option.split("=", maxsplit=1)[0]
             self.assertEqual(self.refused(option, "true"),
-                             f"{name} has no effect without --timeout or --wall-timeout")
+                             f"{name} has no effect without --timeout, --wall-timeout or --idle-exit")
 
     def test_targets_of_events_that_cannot_be_written(self):
         self.assertTrue(self.refused("--json=", "true").startswith("--json "))
