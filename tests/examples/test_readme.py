@@ -19,7 +19,7 @@ COMPILE = shlex.split(os.environ["RP_COMPILE"])
 LINK = shlex.split(os.environ["RP_LINK"])
 CLI = os.environ.get("RP_CLI", "")
 WATCHDOG_S = 60
-EXAMPLES_PROMISED = 5
+EXAMPLES_PROMISED = 7
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DISPLAY = re.compile(r"^\.Bd -literal\n(#include.*?)^\.Ed$", re.MULTILINE | re.DOTALL)
