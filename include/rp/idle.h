@@ -206,7 +206,7 @@ rp_attention_start(rp_process *process,
 RP_API int rp_attention_get(rp_attention *attention, rp_attention_info *ret_info);
 
 /** [any thread] "busy", "quiet", "waiting for input", "done"; static, never NULL; so are reasons:
- * "it reads its terminal", ... */
+ * "it reads its input", ... */
 RP_API const char *rp_attention_state_name(rp_attention_state state);
 RP_API const char *rp_attention_reason_text(rp_attention_reason reason);
 
