@@ -45,7 +45,7 @@ static bool is_plain(const rpi_window *window)
 static int reserve_bytes(rpi_window *window, size_t size)
 {
     size_t needed = window->count + size;
-    size_t wanted = window->capacity < CAPACITY_MIN ? CAPACITY_MIN : window->capacity;
+    size_t wanted;
     char *memory;
 
     if (window->first + needed <= window->capacity) {
@@ -56,12 +56,10 @@ static int reserve_bytes(rpi_window *window, size_t size)
         window->first = 0;
         return 0;
     }
-    while (wanted / 2 < needed) {
-        if (wanted > SIZE_MAX / 2) {
-            return -ENOMEM;
-        }
-        wanted *= 2;
+    if (needed > SIZE_MAX / 2) {
+        return -ENOMEM;
     }
+    wanted = 2 * needed < CAPACITY_MIN ? CAPACITY_MIN : 2 * needed;
     memory = rpi_alloc(window->allocator, wanted);
     if (memory == NULL) {
         return -ENOMEM;
