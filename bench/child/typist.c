@@ -1,8 +1,9 @@
-/* A child on a terminal, for pty_throughput and pty_round_trip.
+/* A child on a terminal, for pty_throughput, pty_round_trip and idle_many.
  *
  *     flood BYTES CHUNK   sets its terminal raw, says "r", waits for one byte, writes BYTES bytes
  * in writes of CHUNK reply               echo off; prints "> ", answers each line with "got it" and
  * a new "> ", ends at the line "q"
+ *     spin MS             paints a spinner that often, until its terminal is gone
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 static int write_all(const char *bytes, size_t size)
@@ -84,6 +86,24 @@ static int reply(void)
     return 5;
 }
 
+static int spin(long interval_ms)
+{
+    static const char *const frames[] = {"\xe2\xa0\x8b", "\xe2\xa0\x99", "\xe2\xa0\xb9"};
+    const struct timespec pause = {.tv_sec = interval_ms / 1000,
+                                   .tv_nsec = interval_ms % 1000 * 1000000};
+    char frame[64];
+
+    for (size_t i = 0;; i++) {
+        int size =
+            snprintf(frame, sizeof frame, "\r\x1b[2K\x1b[36m%s\x1b[0m Working", frames[i % 3]);
+
+        if (write_all(frame, (size_t)size) < 0) {
+            return 0;
+        }
+        (void)nanosleep(&pause, NULL); // a signal ends it anyway
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "flood") == 0) {
@@ -92,6 +112,9 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "reply") == 0) {
         return reply();
     }
-    (void)fputs("usage: rp-bench-typist flood BYTES CHUNK | reply\n", stderr);
+    if (argc == 3 && strcmp(argv[1], "spin") == 0) {
+        return spin(strtol(argv[2], NULL, 10));
+    }
+    (void)fputs("usage: rp-bench-typist flood BYTES CHUNK | reply | spin MS\n", stderr);
     return 2;
 }
