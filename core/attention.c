@@ -130,7 +130,7 @@ static void look_at_processor(rp_attention *self)
     }
     if (self->baseline_ns == 0) {
         self->baseline_ns = self->usage.looked_at_ns;
-    } else if (self->usage.looked_at_ns != self->baseline_ns) {
+    } else if (answer.known && self->usage.looked_at_ns != self->baseline_ns) {
         self->evidence.processor_known = true;
         self->evidence.cpu_percent = answer.cpu_percent;
     }

@@ -155,11 +155,10 @@ static void on_task(rpi_task *task)
 
 /* ---- looking -------------------------------------------------------------------------- */
 
-/* What the tree uses, as far as it is known. */
-static void measure(rp_idle *idle, rpi_idle_sample *sample)
+/* What the tree uses; opens the count. False: it is not known. */
+static bool ask_usage(rp_idle *idle, uint64_t now_ns, rpi_usage_answer *ret_answer)
 {
     rp_loop *loop = loop_of(idle);
-    rpi_usage_answer answer = {0};
     int r = 0;
 
     if (!idle->measures) {
@@ -167,11 +166,20 @@ static void measure(rp_idle *idle, rpi_idle_sample *sample)
         idle->measures = r == 0;
     }
     if (r == 0) {
-        r = rpi_usage_ask(loop->usage, &idle->usage, sample->now_ns, &answer);
+        r = rpi_usage_ask(loop->usage, &idle->usage, now_ns, ret_answer);
     }
     if (r < 0) {
         rpi_loop_log(loop, 1, "an idle watch does not know what child %lld uses (%s)",
                      (long long)idle->process->pid, rp_error_name(r));
+    }
+    return r == 0 && ret_answer->known;
+}
+
+static void measure(rp_idle *idle, rpi_idle_sample *sample)
+{
+    rpi_usage_answer answer = {.known = false};
+
+    if (!ask_usage(idle, sample->now_ns, &answer)) {
         sample->kept_waiting = true; /* what is not known is no idleness */
         return;
     }
@@ -419,6 +427,10 @@ static rp_idle *make(rp_process *process, const rp_idle_options *full)
     rpi_observer_add(process, &idle->observer, &idle_api, false);
     if (process->state >= RPI_PROCESS_EXITED) {
         end(idle, true);
+    } else if (full->metrics && process->state == RPI_PROCESS_RUNNING) {
+        rpi_usage_answer begin; /* what is used is counted from here on */
+
+        (void)ask_usage(idle, rpi_reactor_clock_ns(&loop->reactor), &begin);
     }
     arm(idle);
     return idle;

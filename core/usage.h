@@ -26,10 +26,13 @@ typedef struct rpi_usage {
     uint64_t new_cpu_ticks; /* by the table's last look */
     uint64_t new_disk_bytes;
     double cpu_percent; /* the last answer */
+    bool seen;          /* by a look */
+    bool known;         /* by two */
     bool dropped;       /* it had used less than before when asked last */
 } rpi_usage;
 
 typedef struct rpi_usage_answer {
+    bool known;          /* false: there was no look before that counts could be compared with */
     double cpu_percent;  /* between the last two looks; 100 = one processor */
     uint64_t disk_bytes; /* since the last answer */
 } rpi_usage_answer;
@@ -42,8 +45,9 @@ int rpi_usage_open(rpi_usage_table **table,
                    int64_t pid);
 void rpi_usage_close(rpi_usage_table **table, rpi_usage *usage);
 
-/** What it uses; 0 the first time. 0; -ENOMEM, or what /proc says: nothing is known, and the next
- * answer covers the time since the last good one. */
+/** What it uses, as far as it is known: not the first time, and not before a look has seen the
+ * tree. 0; -ENOMEM, or what /proc says: nothing is known, and the next answer covers the time since
+ * the last good one. */
 int rpi_usage_ask(rpi_usage_table *table,
                   rpi_usage *usage,
                   uint64_t now_ns,

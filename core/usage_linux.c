@@ -59,8 +59,7 @@ int rpi_usage_open(rpi_usage_table **table,
     }
     *usage = (rpi_usage){.pid = pid};
     rpi_list_init(&usage->node);
-    rpi_list_append(&(*table)->trees, &usage->node);
-    (*table)->looked_at_ns = 0; // the last look did not see it
+    rpi_list_append(&(*table)->trees, &usage->node); // the next look sees it
     return 0;
 }
 
@@ -182,6 +181,7 @@ static void sum_up(rpi_usage_table *table)
         rpi_usage *tree = RPI_CONTAINER(node, rpi_usage, node);
         entry *leader = find(table, tree->pid);
 
+        tree->seen = true;
         tree->new_cpu_ticks = 0;
         tree->new_disk_bytes = 0;
         if (leader != NULL) {
@@ -255,8 +255,8 @@ int rpi_usage_ask(rpi_usage_table *table,
     if (r < 0) {
         return r;
     }
-    *ret_answer = (rpi_usage_answer){.cpu_percent = usage->cpu_percent};
-    if (usage->looked_at_ns == table->looked_at_ns) {
+    *ret_answer = (rpi_usage_answer){.known = usage->known, .cpu_percent = usage->cpu_percent};
+    if (!usage->seen || usage->looked_at_ns == table->looked_at_ns) {
         return 0; // nothing newer is known
     }
     if (usage->looked_at_ns != 0) {
@@ -264,6 +264,8 @@ int rpi_usage_ask(rpi_usage_table *table,
 
         usage->cpu_percent =
             100.0 * (double)ticks * tick_ns / (double)(table->looked_at_ns - usage->looked_at_ns);
+        usage->known = true;
+        ret_answer->known = true;
         ret_answer->cpu_percent = usage->cpu_percent;
         ret_answer->disk_bytes = grown_by(usage->disk_bytes, usage->new_disk_bytes);
     }
