@@ -268,3 +268,65 @@ BACKEND_TEST(fork, of_the_host_in_the_middle_of_launches_is_survived_by_both)
         cr_assert_eq(rp_loop_close(loop), 0);
     }
 }
+
+/* ---- watches ---- */
+
+static void fail_idle(rp_process *process, const rp_idle_result *result, void *user)
+{
+    (void)process;
+    (void)result;
+    (void)user;
+    _exit(1);
+}
+
+static void ignore_attention(rp_process *process, const rp_attention_info *info, void *user)
+{
+    (void)process;
+    (void)info;
+    (void)user;
+}
+
+BACKEND_TEST(fork, frees_watches_and_screens_of_the_parent_silently)
+{
+    const rp_idle_options measured = {.size = sizeof measured, .metrics = true};
+    rp_command command = stage_command(CHILD("pause"));
+    rp_attention_info info = {.size = sizeof info};
+    rp_screen screen = {.size = sizeof screen};
+    rp_attention *attention;
+    rp_idle_result result;
+    actor child = {0};
+    rp_idle *idle;
+    stage on;
+    pid_t pid;
+
+    stage_open(&on, *backend, NULL);
+    command.transport = RP_PTY;
+    command.screen = rp_has("screen");
+    actor_spawn(&on, &child, &command, ACTOR_DATA);
+    stage_run_until(&on, &child.counts[ACTOR_STARTED], 1);
+    cr_assert_eq(rp_idle_start(child.process, &measured, fail_idle, NULL, &idle), 0);
+    cr_assert_eq(rp_idle_start(child.process, NULL, fail_idle, NULL, NULL), 0);
+    cr_assert_eq(rp_attention_start(child.process, NULL, ignore_attention, NULL, &attention), 0);
+    cr_assert_eq(rp_attention_start(child.process, NULL, ignore_attention, NULL, NULL), 0);
+    pid = fork();
+    if (pid == 0) {
+        MUST(rp_idle_start(child.process, NULL, fail_idle, NULL, NULL) == RP_EPERM);
+        MUST(rp_idle_wait(child.process, NULL, 0, &result) == RP_EPERM);
+        MUST(rp_attention_start(child.process, NULL, ignore_attention, NULL, NULL) == RP_EPERM);
+        MUST(rp_attention_get(attention, &info) == RP_EPERM);
+        MUST(rp_pty_screen(child.process, &screen) == RP_EPERM);
+        MUST(rp_pty_wait_settled(child.process, 0, 0, &screen) == RP_EPERM);
+        rp_idle_enable(idle, false);
+        rp_idle_enable(idle, true);
+        rp_idle_close(idle);
+        rp_attention_close(attention);
+        MUST(rp_loop_close(on.loop) == 0);
+        MUST(on.memory.live_blocks == 0);
+        _exit(0);
+    }
+    check_forked(pid);
+    cr_assert_eq(rp_attention_get(attention, &info), 0);
+    actor_close(&child);
+    actor_free(&child);
+    stage_close(&on);
+}
