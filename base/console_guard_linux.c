@@ -69,7 +69,10 @@ RPI_CHILD_CODE static void put_back(const guard_plan *plan)
 
     if (state->group != 0 &&
         rpi_raw(SYS_ioctl, plan->terminal, TIOCGPGRP, (long)(uintptr_t)&group, 0, 0) < 0) {
-        return; // hung up
+        // Hung up, or the session ended before we came to it: a pseudo-terminal lives on, and may
+        // be looked at by whoever holds its master.
+        (void)rpi_raw(SYS_ioctl, plan->terminal, SET_MODES, (long)(uintptr_t)&state->modes, 0, 0);
+        return;
     }
     if (group != state->group && group_exists(group) &&
         (plan->child_group != 0 ? group != plan->child_group : group == state->outer_group)) {
