@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/support/expecting.h"
 
@@ -129,8 +131,7 @@ BACKEND_TEST(expect, says_that_a_full_ring_is_in_the_way)
     }
 }
 
-/* ---- windows
- * ------------------------------------------------------------------------------------- */
+/* ---- windows ------------------------------------------------------------ */
 
 BACKEND_TEST(expect, lets_text_go_that_is_older_than_its_window)
 {
@@ -178,6 +179,26 @@ BACKEND_TEST(expect, reports_a_match_before_its_window_lets_it_go)
     stage_close(&on);
 }
 
+BACKEND_TEST(expect, finds_what_it_put_off_when_nothing_more_comes)
+{
+    const rp_pattern pattern = {.kind = RP_REGEX, .flags = RP_DOTALL, .text = "a.*?x+z!"};
+    rp_expect_options options = options_of(&pattern, 1);
+    rp_command command = stage_command(CHILD("write", "1", "a", "fill", "1", "300000", "write", "1",
+                                             "z", "write", "1", "!", "read", "1"));
+    rp_handlers handlers = {.started = NULL};
+    rp_process *process = NULL;
+    rp_match match;
+    stage on;
+
+    stage_open(&on, *backend, NULL);
+    command.in.kind = RP_STDIO_PIPE;
+    cr_assert_eq(rp_spawn(on.loop, &command, &handlers, NULL, &process), 0);
+    cr_assert_eq(rp_expect_wait(process, &options, &match), 0);
+    cr_assert_eq(match.matched.size, 300003);
+    rp_process_close(process);
+    stage_close(&on);
+}
+
 BACKEND_TEST(expect, needs_no_more_memory_for_more_text)
 {
     const rp_pattern patterns[] = {LITERAL("never"), REGEX("x+y"), REGEX("(?<=y)y")};
@@ -207,8 +228,7 @@ BACKEND_TEST(expect, needs_no_more_memory_for_more_text)
     stage_close(&on);
 }
 
-/* ---- waiting
- * ---------------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------ */
 
 static void wait_inside(rp_process *process, const rp_match *match, void *user)
 {
@@ -270,8 +290,46 @@ BACKEND_TEST(expect, ends_its_wait_when_the_process_is_closed_or_the_loop_stoppe
     stage_close(&on);
 }
 
-/* ---- errors
- * ------------------------------------------------------------------------------------------ */
+/* ---- a host that forks ------------------------------------------------------------ */
+
+BACKEND_TEST(expect, is_the_parents_where_the_host_forks)
+{
+    const rp_pattern patterns[] = {LITERAL("first"), REGEX("sec(o)nd")};
+    rp_expect_options first = options_of(&patterns[0], 1);
+    rp_expect_options second = options_of(&patterns[1], 1);
+    rp_command command =
+        stage_command(CHILD("write", "1", "first", "read", "1", "echo", "second", "read", "1"));
+    notes all = {.count = 0};
+    rp_process *process;
+    rp_expect *armed;
+    rp_match match;
+    int status = -1;
+    stage on;
+    pid_t pid;
+
+    stage_open(&on, *backend, NULL);
+    command.in.kind = RP_STDIO_PIPE;
+    process = pull(&on, &command);
+    cr_assert_eq(rp_expect_wait(process, &first, &match), 0);
+    armed = expect(process, &second, &all);
+    pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        rp_expect_cancel(armed);
+        _exit(rp_expect_start(process, &first, on_match, &all, NULL) != RP_EPERM ||
+              rp_expect_wait(process, &first, &match) != RP_EPERM || rp_loop_close(on.loop) != 0 ||
+              on.memory.live_blocks != 0 || all.count != 0);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0, "%x", (unsigned int)status);
+    type(process, "x");
+    stage_run_until(&on, &all.count, 1);
+    cr_assert_str_eq(all.text, "0@0(|second) ");
+    rp_process_close(process);
+    stage_close(&on);
+}
+
+/* ---- errors ------------------------------------------------------------ */
 
 static void
 check_refused(rp_process *process, const rp_expect_options *options, int error, const char *detail)
