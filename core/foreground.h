@@ -28,13 +28,8 @@ void rpi_foreground_began(rp_process *process);
 /** The child is going to be continued: it has the terminal first. */
 void rpi_foreground_continue(rp_process *process);
 
-/** The child needs the terminal no more: takes it back and restores it. Again: nothing. */
+/** The child needs the terminal no more: takes it back and restores it. Again: nothing. Its exit
+ * and the close of its process are learned as an observer. */
 void rpi_foreground_end(rp_process *process);
-
-/** Ends, and frees. */
-void rpi_foreground_close(rp_process *process);
-
-/** In a forked child: frees, and leaves the terminal and the guard to the parent. */
-void rpi_foreground_close_forked(rp_process *process);
 
 #endif

@@ -23,6 +23,7 @@
 #define LOOK_NS (100 * RP_MILLISECOND)
 
 struct rpi_foreground {
+    rpi_observer observer;
     rp_process *process; /* borrowed */
     int terminal;        /* owned; -1: it is over */
     bool began;          /* the program ran */
@@ -36,6 +37,7 @@ struct rpi_foreground {
 };
 
 static void look(rpi_timer *timer);
+static const rpi_observer_api api;
 
 /* ---- begin and end ---- */
 
@@ -74,6 +76,7 @@ int rpi_foreground_open(rp_process *process)
         return r;
     }
     process->foreground = foreground;
+    rpi_observer_add(process, &foreground->observer, &api, true);
     return 0;
 }
 
@@ -185,20 +188,41 @@ static void release_memory(rp_process *process)
     process->foreground = NULL;
 }
 
-void rpi_foreground_close(rp_process *process)
+static rpi_foreground *foreground_of(rpi_observer *observer)
 {
+    return RPI_CONTAINER(observer, rpi_foreground, observer);
+}
+
+/* Also of a launch that failed: its child may have had the terminal before. */
+static void on_exited(rpi_observer *observer)
+{
+    rpi_foreground_end(foreground_of(observer)->process);
+}
+
+static void on_closed(rpi_observer *observer)
+{
+    rp_process *process = foreground_of(observer)->process;
+
+    if (process->state != RPI_PROCESS_LAUNCHING) { // may take it yet: when its launch comes back
+        rpi_foreground_end(process);
+    }
+}
+
+/* In a forked child terminal and guard are the parent's. */
+static void drop(rpi_observer *observer)
+{
+    rpi_foreground *foreground = foreground_of(observer);
+    rp_process *process = foreground->process;
+
+    if (foreground->terminal >= 0 && rpi_reactor_is_forked(rpi_process_reactor(process))) {
+        rpi_console_guard_forget(&foreground->guard);
+        forget(foreground);
+    }
     rpi_foreground_end(process);
     release_memory(process);
 }
 
-void rpi_foreground_close_forked(rp_process *process)
-{
-    if (process->foreground->terminal >= 0) {
-        rpi_console_guard_forget(&process->foreground->guard);
-        forget(process->foreground);
-    }
-    release_memory(process);
-}
+static const rpi_observer_api api = {.exited = on_exited, .closed = on_closed, .drop = drop};
 
 /* ---- stopped and continued ---- */
 

@@ -1,5 +1,6 @@
 /* What a transport means for the terminal: rp_launch_spec, a table. Nothing is launched or looked
- * at; the spawn path keeps to it (core/launch.c, core/foreground.c), and the tests hold it there.
+ * at; the spawn path keeps to it (core/launch.c, core/foreground_linux.c), and the tests hold it
+ * there.
  */
 #include <string.h>
 

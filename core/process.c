@@ -193,9 +193,6 @@ void rpi_process_fail(rp_process *process, int error, const char *phase)
     for (int i = 0; i < 2; i++) { /* nothing was piped, nothing has an end to tell */
         rpi_stream_abandon(&process->streams[i]);
     }
-    if (process->foreground != NULL) { /* its child may have had the terminal before it failed */
-        rpi_foreground_end(process);
-    }
     process->state = RPI_PROCESS_EXITED;
     process->reaped = true;
     process->pid = 0;
@@ -317,9 +314,6 @@ static void on_exit_op(rpi_op *op)
     }
     process->exit.exited_ns = rpi_reactor_clock_ns(&loop->reactor);
     process->state = RPI_PROCESS_EXITED;
-    if (process->foreground != NULL) {
-        rpi_foreground_end(process);
-    }
     if (process->writer != NULL) {
         rpi_writer_fail(process->writer, RP_EPIPE);
     }
@@ -404,9 +398,6 @@ void rpi_process_give_up(rp_process *process, uint32_t survivors)
         rpi_exit_from_loss(&process->exit);
         process->lost_child = true;
         process->state = RPI_PROCESS_EXITED;
-        if (process->foreground != NULL) {
-            rpi_foreground_end(process);
-        }
         rpi_observers_exited(process);
         if (process->writer != NULL) {
             rpi_writer_fail(process->writer, RP_EPIPE);
@@ -488,9 +479,6 @@ void rp_process_close(rp_process *process)
     }
     loop = process->loop;
     rpi_observers_closed(process);
-    if (process->foreground != NULL && process->state != RPI_PROCESS_LAUNCHING) {
-        rpi_foreground_end(process); /* a child under way may take it yet: at its launch's return */
-    }
     process->closed = true;
     process->handlers = (rpi_handlers){0};
     process->detached =
@@ -528,9 +516,6 @@ void rpi_process_free_forked(rp_process *process)
         rpi_launch_free(process->launch);
     }
     process->launch = NULL; /* with the spawner, which frees what it can find */
-    if (process->foreground != NULL) {
-        rpi_foreground_close_forked(process);
-    }
     if (process->tree != NULL) {
         rpi_tree_free_forked(process->tree);
         process->tree = NULL;

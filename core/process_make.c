@@ -190,9 +190,6 @@ void rpi_process_free(rp_process *process)
 
     RP_ASSERT(process->launch == NULL);
     rpi_observers_drop(process);
-    if (process->foreground != NULL) {
-        rpi_foreground_close(process);
-    }
     if (process->own_session) {
         rpi_sessions_forget(process);
     }
