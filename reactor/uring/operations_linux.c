@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "base/os.h"
 #include "base/status.h"
 #include "reactor/uring/uring_linux.h"
 #include "reactor/write.h"
@@ -236,9 +237,39 @@ static void go_on(rpi_uring *self, rpi_op *op, bool ready)
     }
 }
 
+/* A poll that was woken for nothing is armed anew by the kernel, which fails (EINVAL, seen on 6.18)
+ * where a file has two wait queues, as terminals have: each change of their modes is such a wake.
+ * So that error is doubted: what is ready now, an error, or 0: the poll was queued again. */
+static int32_t doubt(rpi_uring *self, rpi_op *op)
+{
+    struct pollfd now = {.fd = (int)op->io->handle, .events = (short)poll_mask(op)};
+    int r;
+
+    self->base.kernel_calls++;
+    r = rpi_os.poll(&now, 1, 0);
+    if (r > 0) {
+        return (now.revents & POLLNVAL) != 0 ? -EBADF : now.revents;
+    }
+    r = queue_poll(self, op);
+    return r < 0 ? rpi_uring_translate(r) : 0;
+}
+
+/* The result of a poll; false: it waits again. */
+static bool is_poll_over(rpi_uring *self, rpi_op *op, int32_t *result)
+{
+    if (*result != -EINVAL) {
+        return true;
+    }
+    *result = op->cancelled ? RP_ECANCELED : doubt(self, op);
+    return *result != 0;
+}
+
 static void complete_transfer(rpi_uring *self, rpi_op *op, int32_t result)
 {
     if ((op->backend_flags & RPI_URING_POLLING) != 0) {
+        if (!is_poll_over(self, op, &result)) {
+            return;
+        }
         if (result < 0) {
             finish(self, op, result);
         } else {
@@ -262,17 +293,21 @@ static void complete_transfer(rpi_uring *self, rpi_op *op, int32_t result)
 
 static void complete_poll(rpi_uring *self, rpi_op *op, int32_t result)
 {
+    bool moves = (op->backend_flags & RPI_URING_MOVING) != 0 && !op->cancelled;
     int r;
 
-    if (result == RP_ECANCELED && (op->backend_flags & RPI_URING_MOVING) != 0 && !op->cancelled) {
+    if (moves && (result == RP_ECANCELED || result == -EINVAL)) {
+        if ((op->backend_flags & RPI_URING_CANCEL_OWED) != 0) {
+            self->cancels_owed--;
+        }
         op->backend_flags = 0;
         r = start_outer(self->outer, op);
         if (r < 0) {
             finish(self, op, r);
         }
-        return;
+    } else if (is_poll_over(self, op, &result)) {
+        finish(self, op, result < 0 ? result : events_of(op, result));
     }
-    finish(self, op, result < 0 ? result : events_of(op, result));
 }
 
 static void complete_entry(rpi_uring *self, const struct io_uring_cqe *completion)
@@ -296,7 +331,9 @@ static void complete_entry(rpi_uring *self, const struct io_uring_cqe *completio
         complete_poll(self, op, result);
         break;
     case RPI_OP_READABLE:
-        finish(self, op, result < 0 ? result : RP_READABLE);
+        if (is_poll_over(self, op, &result)) {
+            finish(self, op, result < 0 ? result : RP_READABLE);
+        }
         break;
     case RPI_OP_EXIT:
         finish(self, op, result < 0 ? result : 0);

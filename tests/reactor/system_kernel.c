@@ -287,6 +287,55 @@ static int open_terminal(int *ret_slave)
     return master;
 }
 
+/* A change of its modes wakes whoever polls a terminal, though nothing is there. */
+static void wake_for_nothing(int terminal)
+{
+    struct termios mode;
+
+    cr_assert_eq(tcgetattr(terminal, &mode), 0);
+    mode.c_lflag ^= ICANON;
+    cr_assert_eq(tcsetattr(terminal, TCSANOW, &mode), 0);
+}
+
+static void poll_through_changes(rpi_op_kind kind)
+{
+    rpi_reactor reactor;
+    rpi_op op;
+    rpi_io io;
+    int slave;
+    int master = open_terminal(&slave);
+
+    system_open(&reactor);
+    rpi_io_init(&io, slave);
+    rpi_op_init(&op, kind, &io, on_done);
+    op.size = RP_READABLE;
+    cr_assert_eq(rpi_op_start(&reactor, &op), 0);
+    for (int i = 0; i < 6; i++) {
+        cr_assert_eq(rpi_reactor_turn(&reactor, RP_MILLISECOND), 0);
+        cr_assert_not(rpi_op_is_idle(&op), "nothing is there, but it ended: %d", op.result);
+        wake_for_nothing(slave);
+    }
+    cr_assert_eq(rpi_reactor_turn(&reactor, RP_MILLISECOND), 0);
+    cr_assert_not(rpi_op_is_idle(&op), "nothing is there, but it ended: %d", op.result);
+    cr_assert_eq(write(master, "x", 1), 1);
+    TURN_UNTIL(&reactor, rpi_op_is_idle(&op));
+    cr_assert_eq(op.result, RP_READABLE);
+    cr_assert_eq(rpi_op_start(&reactor, &op), 0);
+    wake_for_nothing(slave);
+    rpi_op_cancel(&reactor, &op);
+    TURN_UNTIL(&reactor, rpi_op_is_idle(&op));
+    rpi_io_forget(&reactor, &io);
+    close(slave);
+    close(master);
+    rpi_reactor_fini(&reactor);
+}
+
+Test(kernel, polls_a_terminal_whose_modes_change)
+{
+    poll_through_changes(RPI_OP_POLL);
+    poll_through_changes(RPI_OP_READABLE);
+}
+
 Test(kernel, reads_and_writes_a_terminal_until_its_hang_up)
 {
     rpi_reactor reactor;
