@@ -57,6 +57,11 @@ static int os_open(const char *path, int flags, mode_t mode)
     return open(path, flags, mode);
 }
 
+static ssize_t os_getdents64(int folder, void *memory, size_t size)
+{
+    return syscall(SYS_getdents64, folder, memory, size);
+}
+
 static int os_fcntl(int fd, int command, int argument)
 {
     return fcntl(fd, command, argument);
@@ -197,6 +202,9 @@ os_thread_start(void *(*run)(void *), void *argument, size_t stack_size, void *r
 
 rpi_os_table rpi_os = {
     .open = os_open,
+    .mkdir = mkdir,
+    .getdents64 = os_getdents64,
+    .readlink = readlink,
     .close = close,
     .read = read,
     .pread = pread,

@@ -3,7 +3,6 @@
  */
 #include "core/sessions.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "core/loop.h"
 #include "core/proc_linux.h"
 #include "core/process.h"
+#include "core/scan_linux.h"
 
 enum {
     CAPACITY_FIRST = 64,
@@ -93,24 +93,26 @@ static int look(rp_loop *loop)
 {
     rpi_sessions *sessions = &loop->sessions;
     const uint64_t begun_ns = rpi_reactor_clock_ns(&loop->reactor);
-    DIR *folder = opendir("/proc");
-    struct dirent *entry;
-    int r = 0;
+    rpi_scan scan;
+    int64_t pid;
+    int r = rpi_scan_open(&scan);
 
-    if (folder == NULL) {
-        return -errno;
+    if (r < 0) {
+        return r;
     }
     sessions->member_count = 0;
     sessions->taken_ns = 0;
-    while (r == 0 && (entry = readdir(folder)) != NULL) {
-        const int64_t pid = strtoll(entry->d_name, NULL, 10); /* 0: no process */
+    while ((r = rpi_scan_next(&scan, &pid)) > 0) {
         rpi_proc_stat stat;
 
-        if (pid > 0 && rpi_proc_stat_read(pid, &stat) == 0 && stat.session > 0) {
+        if (rpi_proc_stat_read(pid, &stat) == 0 && stat.session > 0) {
             r = add_member(loop, pid, &stat);
+            if (r < 0) {
+                break;
+            }
         }
     }
-    (void)closedir(folder); /* read only: nothing can be lost */
+    rpi_scan_close(&scan);
     if (r < 0) {
         return r;
     }

@@ -3,7 +3,6 @@
  * the kernel says that it still exists. Members are held by pidfds, so that waiting costs nothing
  * and a signal never reaches a later process with the same number: a member is opened first and
  * asked again afterwards. Called by stop.c, signal.c and process.c. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,6 +14,7 @@
 #include "core/loop.h"
 #include "core/proc_linux.h"
 #include "core/process.h"
+#include "core/scan_linux.h"
 
 /* Waited for at once; more are seen at the next look, when these have ended. */
 enum {
@@ -103,21 +103,20 @@ static void hold(rpi_tree *tree, int64_t pid)
 /* Calls `each` for every member. */
 static int walk(membership of, void (*each)(int64_t pid, void *context), void *context)
 {
-    DIR *folder = opendir("/proc");
-    struct dirent *entry;
+    rpi_scan scan;
+    int64_t pid;
+    int r = rpi_scan_open(&scan);
 
-    if (folder == NULL) {
-        return -errno;
+    if (r < 0) {
+        return r;
     }
-    while ((entry = readdir(folder)) != NULL) {
-        int64_t pid = strtoll(entry->d_name, NULL, 10); /* 0: no process */
-
-        if (pid > 0 && is_member(pid, of)) {
+    while ((r = rpi_scan_next(&scan, &pid)) > 0) {
+        if (is_member(pid, of)) {
             each(pid, context);
         }
     }
-    (void)closedir(folder); /* read only: nothing can be lost */
-    return 0;
+    rpi_scan_close(&scan);
+    return r;
 }
 
 static void count_member(int64_t pid, void *context)

@@ -8,7 +8,6 @@
  * is believed only when it is told twice. */
 #include "core/usage.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 
 #include "base/clock.h"
 #include "core/proc_linux.h"
+#include "core/scan_linux.h"
 #include "rp/base.h"
 
 enum {
@@ -114,23 +114,25 @@ static entry *find(rpi_usage_table *table, int64_t pid)
 
 static int read_all(rpi_usage_table *table)
 {
-    DIR *folder = opendir("/proc");
-    struct dirent *each;
-    int r = 0;
+    rpi_scan scan;
+    int64_t pid;
+    int r = rpi_scan_open(&scan);
 
-    if (folder == NULL) {
-        return -errno;
+    if (r < 0) {
+        return r;
     }
     table->count = 0;
-    while (r == 0 && (each = readdir(folder)) != NULL) {
-        int64_t pid = strtoll(each->d_name, NULL, 10); // 0: no process
+    while ((r = rpi_scan_next(&scan, &pid)) > 0) {
         rpi_proc_stat stat;
 
-        if (pid > 0 && rpi_proc_stat_read(pid, &stat) == 0) {
+        if (rpi_proc_stat_read(pid, &stat) == 0) {
             r = add(table, pid, &stat);
+            if (r < 0) {
+                break;
+            }
         }
     }
-    (void)closedir(folder); // read only: nothing can be lost
+    rpi_scan_close(&scan);
     if (table->count > 0) {
         qsort(table->entries, table->count, sizeof *table->entries, by_pid);
     }

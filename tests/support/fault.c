@@ -115,6 +115,9 @@ void rpi_fault_memory_init(rpi_fault_memory *memory, unsigned fail_at)
 // clang-format off
 #define ENTRIES(X)                                                                                 \
     X(FAIL_ERRNO, int, open, (const char *a, int b, mode_t c), (a, b, c))                          \
+    X(FAIL_ERRNO, int, mkdir, (const char *a, mode_t b), (a, b))                                   \
+    X(FAIL_ERRNO, ssize_t, getdents64, (int a, void *b, size_t c), (a, b, c))                      \
+    X(FAIL_ERRNO, ssize_t, readlink, (const char *a, char *b, size_t c), (a, b, c))                \
     X(FAIL_CLOSE, int, close, (int a), (a))                                                        \
     X(FAIL_ERRNO, ssize_t, read, (int a, void *b, size_t c), (a, b, c))                            \
     X(FAIL_ERRNO, ssize_t, pread, (int a, void *b, size_t c, off_t d), (a, b, c, d))               \
