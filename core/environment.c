@@ -118,12 +118,17 @@ static int apply(writer *to, const char *change, size_t entry_max)
     return 0;
 }
 
-/** The caller's entries as they are: 0 or RP_EAGAIN. */
+/** The caller's entries as they are, but for the originator, which tells of how the caller came to
+ * be and not of this child: 0 or RP_EAGAIN. */
 static int inherit(writer *to, size_t entry_max)
 {
     for (char *const *entry = rpi_os_environment(); entry != NULL && *entry != NULL; entry++) {
-        char *text = copy(to, *entry);
+        char *text = NULL;
 
+        if (has_name(*entry, RPI_ORIGINATOR_NAME, sizeof RPI_ORIGINATOR_NAME - 1)) {
+            continue;
+        }
+        text = copy(to, *entry);
         if (text == NULL || to->count == entry_max) {
             return RP_EAGAIN;
         }

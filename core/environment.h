@@ -2,8 +2,9 @@
  * build, into memory of its own, since the caller's may change as soon as rp_spawn has returned.
  *
  * The order stays the caller's; what the command overrides keeps its place, what is new comes
- * behind. A command with an originator overrides RUNNING_PROCESS_ORIGINATOR last; one without
- * leaves it alone. */
+ * behind. RUNNING_PROCESS_ORIGINATOR is never passed on from the caller's, where it may name a
+ * launcher that is long gone: a command with an originator sets it, over everything; one without
+ * has it only where its own changes say so. */
 #ifndef RPI_CORE_ENVIRONMENT_H
 #define RPI_CORE_ENVIRONMENT_H
 

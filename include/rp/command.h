@@ -180,8 +180,9 @@ typedef struct rp_command {
     int nice;                    /* 0 = unchanged; -20 to 19, absolute */
     rp_group *group;
     const char *originator;  /* "TOOL": the child and its descendants carry
-                                RUNNING_PROCESS_ORIGINATOR=TOOL:PID; NULL = as the environment has
-                                it */
+                                RUNNING_PROCESS_ORIGINATOR=TOOL:PID, over what env says; NULL = as
+                                env says, never as the caller's environment has it, where it may
+                                name a launcher that is long gone */
     uint64_t timeout_ns;     /* wall clock from started to done; 0 = none; RP_STOP_TIMEOUT */
     uint64_t deadline_at_ns; /* the same as a point in time, while queued too (then RP_SPAWN_FAILED,
                                 RP_ETIMEDOUT); 0 = none */

@@ -137,9 +137,8 @@ Test(environment, carries_the_originator_over_everything)
     char expected[128];
 
     set_environment(with_one);
-    check(&command, "RUNNING_PROCESS_ORIGINATOR=outer:7\nA=1\n"); // passes unchanged
     command.originator = "my tool";
-    (void)snprintf(expected, sizeof expected, "RUNNING_PROCESS_ORIGINATOR=my tool:%d\nA=1\n",
+    (void)snprintf(expected, sizeof expected, "A=1\nRUNNING_PROCESS_ORIGINATOR=my tool:%d\n",
                    (int)getpid());
     check(&command, expected);
     command.env = removal;
@@ -151,6 +150,20 @@ Test(environment, carries_the_originator_over_everything)
     (void)snprintf(expected, sizeof expected, "RUNNING_PROCESS_ORIGINATOR=my tool:%d\nX=1\n",
                    (int)getpid());
     check(&command, expected);
+}
+
+Test(environment, never_passes_on_the_callers_own_originator)
+{
+    static const char *const stale[] = {"RUNNING_PROCESS_ORIGINATOR=outer:7", "A=1",
+                                        "RUNNING_PROCESS_ORIGINATOR=twice:8",
+                                        "RUNNING_PROCESS_ORIGINATORS=1", NULL};
+    static const char *const said[] = {"RUNNING_PROCESS_ORIGINATOR=said:9", NULL};
+    rp_command command = make_command(NULL);
+
+    set_environment(stale);
+    check(&command, "A=1\nRUNNING_PROCESS_ORIGINATORS=1\n");
+    command.env = said;
+    check(&command, "A=1\nRUNNING_PROCESS_ORIGINATORS=1\nRUNNING_PROCESS_ORIGINATOR=said:9\n");
 }
 
 Test(environment, finds_what_the_child_will_have)
