@@ -19,14 +19,12 @@ enum {
     LAST_FIELD = 22  // the start
 };
 
-int rpi_proc_text_read(int64_t pid, const char *name, char *text, size_t text_size)
+int rpi_proc_file_read(const char *path, char *text, size_t text_size)
 {
-    char path[64];
     ssize_t size;
     int error;
     int fd;
 
-    (void)snprintf(path, sizeof path, "/proc/%lld/%s", (long long)pid, name);
     fd = rpi_os.open(path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0) {
         return errno == ENOENT ? RP_ESRCH : -errno;
@@ -44,18 +42,33 @@ int rpi_proc_text_read(int64_t pid, const char *name, char *text, size_t text_si
     return (int)size;
 }
 
-int rpi_proc_stat_read(int64_t pid, rpi_proc_stat *ret_stat)
+int rpi_proc_text_read(int64_t pid, const char *name, char *text, size_t text_size)
 {
-    char text[STAT_SIZE];
-    int64_t fields[LAST_FIELD + 1] = {0};
-    char *rest;
-    int r = rpi_proc_text_read(pid, "stat", text, sizeof text);
+    char path[64];
 
-    if (r < 0) {
-        return r;
+    (void)snprintf(path, sizeof path, "/proc/%lld/%s", (long long)pid, name);
+    return rpi_proc_file_read(path, text, text_size);
+}
+
+// What stands between the first parenthesis and the last: it may hold any itself.
+static void copy_name(const char *text, const char *end, char ret_name[RPI_PROC_NAME_SIZE])
+{
+    const char *start = strchr(text, '(');
+    size_t size = 0;
+
+    if (start != NULL && start < end) {
+        size = (size_t)(end - start) - 1;
+        size = size < RPI_PROC_NAME_SIZE ? size : RPI_PROC_NAME_SIZE - 1;
+        memcpy(ret_name, start + 1, size);
     }
-    rest = strrchr(text, ')'); // the name before it may hold anything
-    if (rest == NULL || strlen(rest) < 4) {
+    ret_name[size] = '\0';
+}
+
+static int stat_parse(char *rest, rpi_proc_stat *ret_stat)
+{
+    int64_t fields[LAST_FIELD + 1] = {0};
+
+    if (strlen(rest) < 4) {
         return RP_EIO;
     }
     *ret_stat = (rpi_proc_stat){.state = rest[2]};
@@ -72,10 +85,53 @@ int rpi_proc_stat_read(int64_t pid, rpi_proc_stat *ret_stat)
     ret_stat->parent = fields[4];
     ret_stat->group = fields[5];
     ret_stat->session = fields[6];
+    ret_stat->terminal = (uint32_t)fields[7];
     ret_stat->foreground = fields[8];
     ret_stat->cpu_ticks = (uint64_t)(fields[14] + fields[15] + fields[16] + fields[17]);
     ret_stat->start_ticks = (uint64_t)fields[22];
     return 0;
+}
+
+int rpi_proc_stat_read_named(int64_t pid,
+                             rpi_proc_stat *ret_stat,
+                             char ret_name[RPI_PROC_NAME_SIZE])
+{
+    char text[STAT_SIZE];
+    char *rest;
+    int r = rpi_proc_text_read(pid, "stat", text, sizeof text);
+
+    if (r < 0) {
+        return r;
+    }
+    rest = strrchr(text, ')'); // the name before it may hold anything
+    if (rest == NULL) {
+        return RP_EIO;
+    }
+    if (ret_name != NULL) {
+        copy_name(text, rest, ret_name);
+    }
+    return stat_parse(rest, ret_stat);
+}
+
+int rpi_proc_stat_read(int64_t pid, rpi_proc_stat *ret_stat)
+{
+    return rpi_proc_stat_read_named(pid, ret_stat, NULL);
+}
+
+const char *rpi_proc_state_word(char state)
+{
+    static const struct {
+        char letter;
+        const char *word;
+    } words[] = {{'R', "running"},      {'S', "sleeping"}, {'D', "disk-sleep"}, {'T', "stopped"},
+                 {'t', "tracing-stop"}, {'Z', "zombie"},   {'X', "dead"},       {'I', "idle"}};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (words[i].letter == state) {
+            return words[i].word;
+        }
+    }
+    return "unknown";
 }
 
 // The number behind a word at the beginning of a line.
