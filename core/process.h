@@ -61,10 +61,11 @@ struct rpi_stream {
     uint8_t index;        /* 0: stdout, 1: stderr */
     bool ours;            /* we read it, or will */
     bool paused;
-    bool stalled;   /* an observer can take no more for now */
-    bool was_empty; /* the last read said so, just now */
-    bool shut;      /* by rp_close_output: no further read */
-    bool held;      /* somebody held it when it was drained */
+    bool stalled;       /* an observer can take no more for now */
+    bool was_empty;     /* the last read said so, just now */
+    bool shut;          /* by rp_close_output: no further read */
+    bool held;          /* somebody held it when it was drained */
+    uint64_t left_name; /* of the other end, once ours was closed while it was held; 0 */
 };
 
 typedef enum rpi_process_state {

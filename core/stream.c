@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/os.h"
+#include "core/holders.h"
 #include "core/loop.h"
 #include "core/process.h"
 #include "core/stream.h"
@@ -150,6 +151,9 @@ void rpi_stream_end(rpi_stream *stream)
     rp_process *process = rpi_stream_process(stream);
 
     wait_no_more(stream);
+    if (stream->held && !process->closed) { /* somebody may ask who it is */
+        stream->left_name = rpi_holders_name(process, (int)stream->io.handle);
+    }
     rpi_io_forget(rpi_process_reactor(process), &stream->io);
     rpi_loop_close_fd(process->loop, (int)stream->io.handle);
     process->loop->descriptors--;

@@ -26,6 +26,12 @@
  *            tree DEPTH WIDTH FD  WIDTH children, each with WIDTH of its own, DEPTH deep; each of
  *                                 them writes a byte to FD and pauses
  *            setsid, setpgid
+ *            bomb COUNT FD        forks COUNT in all, as fast as it can, everybody forking on; some
+ *                                 lead sessions, of some the parent ends at once; half-way one
+ *                                 writes a byte to FD; in the end all pause
+ *            chain COUNT          forks a child that goes on, and ends itself, so many times; then
+ *                                 it pauses
+ *            scribble TEXT        over the memory of its environment: TEXT and ones up to the end
  *   tells    fds, signals, env NAME, cwd, nice, ids (pid, parent, group, session), limits, argv0,
  *            arguments ... (all that follow)
  *   terminal raw, cooked          the modes of stdin's; raw without echo
@@ -45,12 +51,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <termios.h>
 #include <time.h>
@@ -325,6 +333,63 @@ static pid_t fork_one(void)
     return pid;
 }
 
+static void bomb(long count, int fd)
+{
+    const int both = PROT_READ | PROT_WRITE;
+    atomic_long *left = mmap(NULL, sizeof *left, both, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (left == MAP_FAILED) {
+        fail("mmap", strerror(errno));
+    }
+    atomic_init(left, count);
+    for (;;) {
+        const long mine = atomic_fetch_sub(left, 1);
+
+        if (mine <= 0) {
+            break;
+        }
+        if (mine == count / 2) {
+            put(fd, "b", 1);
+        }
+        if (fork_one() == 0) {
+            if (mine % 3 == 0) {
+                (void)setsid();
+            } else if (mine % 3 == 1 && fork_one() > 0) {
+                _exit(0);
+            }
+        }
+    }
+    for (;;) {
+        (void)pause();
+    }
+}
+
+static void chain(long count)
+{
+    for (long i = 0; i < count; i++) {
+        if (fork_one() > 0) {
+            _exit(0);
+        }
+    }
+    for (;;) {
+        (void)pause();
+    }
+}
+
+/* The entries stand one behind the other in memory. */
+static void scribble(const char *text)
+{
+    char *at = environ[0];
+    char *end = at;
+
+    for (char **entry = environ; *entry != NULL; entry++) {
+        end = *entry + strlen(*entry) + 1;
+    }
+    while (at < end) {
+        *at++ = *text != '\0' ? *text++ : '1';
+    }
+}
+
 static void grow_tree(long depth, long width, int fd)
 {
     for (long i = 0; depth > 0 && i < width; i++) {
@@ -523,15 +588,16 @@ typedef struct operation {
 } operation;
 
 static const operation operations[] = {
-    {"echo", 1},      {"write", 2},      {"lines", 2},    {"order", 1},         {"fill", 2},
-    {"flood", 3},     {"flood-both", 2}, {"cat", 0},      {"flood-forever", 1}, {"read", 1},
-    {"digest", 0},    {"wait", 1},       {"close", 1},    {"exit", 1},          {"kill", 1},
-    {"abort", 0},     {"pause", 0},      {"ignore", 1},   {"ignore-first", 2},  {"announce", 2},
-    {"fork", 0},      {"end", 0},        {"tree", 3},     {"setsid", 0},        {"setpgid", 0},
-    {"fds", 0},       {"signals", 0},    {"env", 1},      {"cwd", 0},           {"nice", 0},
-    {"ids", 0},       {"limits", 0},     {"argv0", 0},    {"burn", 1},          {"raw", 0},
-    {"cooked", 0},    {"silent", 0},     {"size", 0},     {"tty", 0},           {"reopen", 0},
-    {"digest-of", 1}, {"console", 0},    {"tty-line", 0},
+    {"echo", 1},     {"write", 2},      {"lines", 2},    {"order", 1},         {"fill", 2},
+    {"flood", 3},    {"flood-both", 2}, {"cat", 0},      {"flood-forever", 1}, {"read", 1},
+    {"digest", 0},   {"wait", 1},       {"close", 1},    {"exit", 1},          {"kill", 1},
+    {"abort", 0},    {"pause", 0},      {"ignore", 1},   {"ignore-first", 2},  {"announce", 2},
+    {"bomb", 2},     {"chain", 1},      {"scribble", 1}, {"fork", 0},          {"end", 0},
+    {"tree", 3},     {"setsid", 0},     {"setpgid", 0},  {"fds", 0},           {"signals", 0},
+    {"env", 1},      {"cwd", 0},        {"nice", 0},     {"ids", 0},           {"limits", 0},
+    {"argv0", 0},    {"burn", 1},       {"raw", 0},      {"cooked", 0},        {"silent", 0},
+    {"size", 0},     {"tty", 0},        {"reopen", 0},   {"digest-of", 1},     {"console", 0},
+    {"tty-line", 0},
 };
 
 static const operation *find(const char *name)
@@ -662,6 +728,12 @@ static bool do_others(const char *name, char **arguments)
 {
     if (strcmp(name, "end") == 0) {
         _exit(0);
+    } else if (strcmp(name, "bomb") == 0) {
+        bomb(number_of(arguments[0]), (int)number_of(arguments[1]));
+    } else if (strcmp(name, "chain") == 0) {
+        chain(number_of(arguments[0]));
+    } else if (strcmp(name, "scribble") == 0) {
+        scribble(arguments[0]);
     } else if (strcmp(name, "tree") == 0) {
         grow_tree(number_of(arguments[0]), number_of(arguments[1]), (int)number_of(arguments[2]));
     } else if (strcmp(name, "setsid") == 0) {

@@ -5,7 +5,8 @@ foreach(module lines capture marks attention_rule idle_rule)
     rp_test(NAME ${module} SOURCES core/test_${module}.c support/fault.c LABELS unit TIMEOUT 300)
 endforeach()
 
-foreach(subject idle process streams drain stdin stop timeouts close admission pull run loop fork badinput fault)
+foreach(subject idle process streams drain stdin stop timeouts close admission pull run loop fork badinput fault family
+        find holders)
     rp_test(NAME ${subject} SOURCES core/test_${subject}.c support/fault.c support/stage.c LABELS integration TIMEOUT 300)
 endforeach()
 

@@ -4,6 +4,7 @@
 
 #include "rp/base.h"        /* results, errors, types, text */
 #include "rp/command.h"     /* what to run, and how */
+#include "rp/contain.h"     /* trees, holders, orphans */
 #include "rp/expect.h"      /* waiting for what a child says */
 #include "rp/idle.h"        /* when a child has gone quiet */
 #include "rp/interactive.h" /* consoles, typed commands */
