@@ -14,11 +14,9 @@
 #include "core/regex.h"
 
 enum {
-    MATCH_LIMIT = 5000000, /* steps of one attempt at one place: some hundredths of a second */
-    HEAP_LIMIT_KIB = 20480,
-    DEPTH_LIMIT = 250000,
-    JIT_STACK_START = 64 * 1024,
-    JIT_STACK_MAX = 32 * 1024 * 1024,
+    MATCH_LIMIT = 5000000,     /* steps of one attempt at one place: some hundredths of a second */
+    DEPTH_LIMIT = MATCH_LIMIT, /* the heap ends it before */
+    HEAP_LIMIT_KIB = 32768,
     SLICE_MIN = 64,       /* places at which one slice begins an attempt */
     SLICE_WORK = 1 << 26, /* places times bytes that each of them may look at */
     CLASS_BYTES_MAX = 4   /* of a character */
@@ -316,7 +314,7 @@ static size_t behind_invalid(const rpi_regex_try *attempt)
  * asked for one. */
 static int interpret(rpi_regex *regex, const rpi_regex_try *attempt)
 {
-    uint32_t options = attempt->ended ? 0 : PCRE2_PARTIAL_HARD;
+    uint32_t options = PCRE2_NO_JIT | (attempt->ended ? 0U : PCRE2_PARTIAL_HARD);
     PCRE2_SPTR data = (PCRE2_SPTR)attempt->data;
     size_t from = attempt->from;
 
@@ -324,8 +322,8 @@ static int interpret(rpi_regex *regex, const rpi_regex_try *attempt)
         size_t behind = behind_invalid(attempt);
 
         if (behind > from) {
-            int r = pcre2_match(regex->code, data, behind, from, PCRE2_NOTEOL, regex->found,
-                                regex->limits);
+            int r = pcre2_match(regex->code, data, behind, from, PCRE2_NOTEOL | PCRE2_NO_JIT,
+                                regex->found, regex->limits);
 
             if (r != PCRE2_ERROR_NOMATCH) {
                 return r;
@@ -346,24 +344,14 @@ static int run(rpi_regex *regex, const rpi_regex_try *attempt)
                            attempt->ended ? 0 : PCRE2_PARTIAL_HARD, regex->found, regex->limits);
 }
 
-/* The same; where the processor's stack was not enough for compiled code it gets one of its own. */
-static int run_with_stack(rpi_regex *regex, const rpi_regex_try *attempt)
+/* The same; where compiled code runs out of stack the interpreter goes on: its limits hold for
+ * every pattern, while a recursion without end costs compiled code with a large stack more than
+ * time. */
+static int run_with_limits(rpi_regex *regex, const rpi_regex_try *attempt)
 {
-    pcre2_jit_stack *stack;
     int r = run(regex, attempt);
 
-    if (r != PCRE2_ERROR_JIT_STACKLIMIT) {
-        return r;
-    }
-    stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MAX, regex->memory);
-    if (stack == NULL) {
-        return PCRE2_ERROR_NOMEMORY;
-    }
-    pcre2_jit_stack_assign(regex->limits, NULL, stack);
-    r = run(regex, attempt);
-    pcre2_jit_stack_assign(regex->limits, NULL, NULL);
-    pcre2_jit_stack_free(stack);
-    return r;
+    return r == PCRE2_ERROR_JIT_STACKLIMIT ? interpret(regex, attempt) : r;
 }
 
 /* Where the next slice ends: the last place at which this one begins a match. */
@@ -412,7 +400,7 @@ int rpi_regex_attempt(rpi_regex *regex, const rpi_regex_try *attempt, size_t *re
         int r;
 
         (void)pcre2_set_offset_limit(regex->limits, end);
-        r = run_with_stack(regex, &now);
+        r = run_with_limits(regex, &now);
         if (r != PCRE2_ERROR_NOMATCH) {
             *ret_start = pcre2_get_ovector_pointer(regex->found)[0];
             return r >= 0 ? RPI_REGEX_YES : r == PCRE2_ERROR_PARTIAL ? RPI_REGEX_BEGUN : fail(r);

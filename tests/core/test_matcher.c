@@ -435,10 +435,22 @@ Test(matcher, ends_a_hopeless_expression_with_an_error)
     free(text);
 }
 
+Test(matcher, ends_a_recursion_without_end)
+{
+    const rp_pattern pattern = REGEX("((?>(?:\\n){2}c+?ab)?b|a\\N(?![^a]acc|\\1)|(?1)) +A");
+    reader self;
+
+    reader_open(&self, &pattern, 1);
+    add(&self, "b_ ", 3);
+    cr_assert_eq(look(&self, false, true), RP_EPATTERN);
+    cr_assert_str_eq(rp_error_detail(), "nested recursion at the same subject position");
+    reader_close(&self);
+}
+
 Test(matcher, matches_across_more_than_the_compiled_code_has_stack_for)
 {
     enum {
-        SIZE = 200000
+        SIZE = 50000
     };
     const rp_pattern pattern = REGEX("(?:a|(b))*c");
     char *text = malloc(SIZE + 1);

@@ -53,6 +53,8 @@ static verdict look(const rp_pattern *pattern, rp_view text, bool compiled, size
     int error = 0;
     PCRE2_SIZE offset = 0;
     uint32_t may_be_empty = 0;
+    uint32_t first =
+        0; /* 2: it is looked for at the beginnings of lines only, see is_vague there */
     pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern->text, pattern->text_size,
                                      options_of(pattern), &error, &offset, NULL);
     pcre2_match_data *found = pcre2_match_data_create_from_pattern(code, NULL);
@@ -65,7 +67,9 @@ static verdict look(const rp_pattern *pattern, rp_view text, bool compiled, size
     (void)pcre2_pattern_info(code, PCRE2_INFO_MATCHEMPTY, &may_be_empty);
     r = pcre2_match(code, (PCRE2_SPTR)text.data, text.size, 0, compiled ? 0 : PCRE2_NO_JIT, found,
                     limits);
-    if (r >= -1 && (may_be_empty == 0 || (pattern->flags & RP_UTF) == 0 || is_valid(text))) {
+    (void)pcre2_pattern_info(code, PCRE2_INFO_FIRSTCODETYPE, &first);
+    if (r >= -1 &&
+        ((may_be_empty == 0 && first != 2) || (pattern->flags & RP_UTF) == 0 || is_valid(text))) {
         result = r > 0 ? FOUND : NOT_FOUND;
     }
     if (result == FOUND) {
