@@ -11,3 +11,9 @@ rp_test(
     SOURCES interactive/test_relay.c support/caller.c support/fault.c
     LABELS integration
     TIMEOUT 300)
+# Programs that are installed here, used as a person would.
+rp_test(
+    NAME programs
+    SOURCES programs/test_programs.c support/fault.c support/stage.c
+    LABELS integration
+    TIMEOUT 600)
