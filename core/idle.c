@@ -477,7 +477,7 @@ void rp_idle_close(rp_idle *idle)
     }
     rpi_idle_switches_run(&loop_of(idle)->idle_switches.async); /* it may be in their list */
     if (idle->owes_end) {                                       /* nobody is told any more */
-        idle->owes_end = false;
+        set_owing(idle, false);
         rpi_process_advance_later(idle->process);
     }
     idle->ended = true;

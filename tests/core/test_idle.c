@@ -654,6 +654,42 @@ BACKEND_TEST(idle, tells_the_end_of_a_process_that_is_done)
     close_scene(&self);
 }
 
+static void close_watch(rp_process *process, const rp_exit *exit, void *user)
+{
+    rp_idle **watch = user;
+
+    (void)process;
+    (void)exit;
+    rp_idle_close(*watch);
+    *watch = NULL;
+}
+
+static void fail_report(rp_process *process, const rp_idle_result *result, void *user)
+{
+    (void)process;
+    (void)result;
+    (void)user;
+    cr_assert_fail("reported after its close");
+}
+
+/* Between the exit, which it has heard of, and its report. */
+BACKEND_TEST(idle, is_closed_before_it_has_told_the_end)
+{
+    const rp_handlers handlers = {.exited = close_watch};
+    rp_command command = stage_command(CHILD("exit", "0"));
+    rp_process *process = NULL;
+    rp_idle *watch = NULL;
+    stage on;
+
+    stage_open(&on, *backend, NULL);
+    cr_assert_eq(rp_spawn(on.loop, &command, &handlers, &watch, &process), 0);
+    cr_assert_eq(rp_idle_start(process, NULL, fail_report, NULL, &watch), 0);
+    stage_run(&on); // it keeps nobody waiting any more
+    cr_assert_null(watch);
+    rp_process_close(process);
+    stage_close(&on);
+}
+
 /* ---- waiting ---- */
 
 BACKEND_TEST(idle_wait, returns_at_the_first_quiet_time_or_the_end)
