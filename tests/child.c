@@ -25,6 +25,10 @@
  *                                 forks may be nested
  *            tree DEPTH WIDTH FD  WIDTH children, each with WIDTH of its own, DEPTH deep; each of
  *                                 them writes a byte to FD and pauses
+ *            scatter COUNT FD     COUNT processes that break ties: sessions of their own, parents
+ *                                 that are gone, no environment; each as in "tree"
+ *            multiply COUNT FD    forks, and so do those, until there are COUNT; each as in "tree"
+ *            run-away             forks and ends, and so does that, for ever
  *            setsid, setpgid
  *            bomb COUNT FD        forks COUNT in all, as fast as it can, everybody forking on; some
  *                                 lead sessions, of some the parent ends at once; half-way one
@@ -401,6 +405,70 @@ static void grow_tree(long depth, long width, int fd)
     }
 }
 
+static _Noreturn void become_bare(int fd)
+{
+    char number[16];
+    char name[] = "bare";
+    char first[] = "write";
+    char text[] = "x";
+    char second[] = "pause";
+    char *arguments[] = {name, first, number, text, second, NULL};
+    char *environment[] = {NULL};
+
+    (void)snprintf(number, sizeof number, "%d", fd);
+    (void)execve("/proc/self/exe", arguments, environment);
+    _exit(FAILED);
+}
+
+static _Noreturn void break_ties(long kind, int fd)
+{
+    if (kind == 1 || kind == 3) {
+        (void)setsid();
+    }
+    if (kind >= 2 && kind != 4 && fork_one() != 0) {
+        _exit(0);
+    }
+    if (kind == 3) {
+        (void)setpgid(0, 0);
+    }
+    if (kind == 4) {
+        become_bare(fd);
+    }
+    put(fd, "x", 1);
+    wait_for_ever();
+}
+
+static void scatter(long count, int fd)
+{
+    for (long i = 0; i < count; i++) {
+        if (fork_one() == 0) {
+            break_ties(i % 5, fd);
+        }
+    }
+}
+
+static void multiply(long count, int fd)
+{
+    atomic_long *made =
+        mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (made == MAP_FAILED) {
+        fail("no memory", strerror(errno));
+    }
+    while (atomic_fetch_add(made, 1) < count) {
+        if (fork_one() == 0) {
+            put(fd, "x", 1);
+        }
+    }
+}
+
+static _Noreturn void run_away(void)
+{
+    while (fork_one() == 0) {
+    }
+    _exit(0);
+}
+
 /* ---- tells -------------------------------------------------------------------------- */
 
 static void tell_fds(void)
@@ -597,7 +665,7 @@ static const operation operations[] = {
     {"env", 1},      {"cwd", 0},        {"nice", 0},     {"ids", 0},           {"limits", 0},
     {"argv0", 0},    {"burn", 1},       {"raw", 0},      {"cooked", 0},        {"silent", 0},
     {"size", 0},     {"tty", 0},        {"reopen", 0},   {"digest-of", 1},     {"console", 0},
-    {"tty-line", 0},
+    {"tty-line", 0}, {"scatter", 2},    {"multiply", 2}, {"run-away", 0},
 };
 
 static const operation *find(const char *name)
@@ -736,6 +804,13 @@ static bool do_others(const char *name, char **arguments)
         scribble(arguments[0]);
     } else if (strcmp(name, "tree") == 0) {
         grow_tree(number_of(arguments[0]), number_of(arguments[1]), (int)number_of(arguments[2]));
+    } else if (strcmp(name, "scatter") == 0) {
+        scatter(number_of(arguments[0]), (int)number_of(arguments[1]));
+    } else if (strcmp(name, "multiply") == 0) {
+        multiply(number_of(arguments[0]), (int)number_of(arguments[1]));
+        wait_for_ever();
+    } else if (strcmp(name, "run-away") == 0) {
+        run_away();
     } else if (strcmp(name, "setsid") == 0) {
         (void)setsid();
     } else if (strcmp(name, "setpgid") == 0) {

@@ -1,0 +1,606 @@
+/* See members.h. A look reads the stat file of every process, and the environment of those that
+ * might be new members; then it goes through what it has until nobody is added any more. */
+#include "base/members.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/os.h"
+
+enum {
+    STAT_SIZE = 1024,
+    KNOWN_FIRST = 32,
+    SEEN_FIRST = 512,
+    TEXT_FIRST = 16 * 1024,
+    TEXT_LARGEST = 8 * 1024 * 1024, /* more than exec allows */
+    STOP_LOOKS_MAX = 64,            /* after which the rest is killed as it comes */
+    AWAITED_MAX = 64,
+    SLICE_MS = 20 /* the longest wait: `until_ns` may have come nearer */
+};
+
+/* Fields of /proc/PID/stat behind the name, by the numbers that proc(5) gives them. */
+enum {
+    FIELD_PARENT = 4,
+    FIELD_GROUP = 5,
+    FIELD_SESSION = 6,
+    FIELD_THREADS = 20,
+    FIELD_START = 22
+};
+
+uint64_t rpi_ticks_now(void)
+{
+    const uint64_t per_second = (uint64_t)sysconf(_SC_CLK_TCK);
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_BOOTTIME, &now); /* cannot fail: Linux 2.6.39 has it */
+    return (uint64_t)now.tv_sec * per_second +
+           (uint64_t)now.tv_nsec / (UINT64_C(1000000000) / per_second);
+}
+
+void rpi_members_init(rpi_members *members, const rp_allocator *allocator, const char *mark)
+{
+    *members = (rpi_members){.allocator = allocator};
+    if (mark != NULL) {
+        (void)snprintf(members->mark, sizeof members->mark, "%s", mark); /* one of ours: it fits */
+    }
+}
+
+void rpi_members_fini(rpi_members *members)
+{
+    const rp_allocator *allocator = members->allocator;
+
+    rpi_free(allocator, members->known, members->known_capacity * sizeof *members->known);
+    rpi_free(allocator, members->seen, members->seen_capacity * sizeof *members->seen);
+    rpi_free(allocator, members->text, members->text_capacity);
+    *members = (rpi_members){.allocator = allocator};
+}
+
+/* ---- who was seen before ------------------------------------------------------------- */
+
+static int by_pid(const void *a, const void *b)
+{
+    const rpi_known *left = a;
+    const rpi_known *right = b;
+
+    return (left->pid > right->pid) - (left->pid < right->pid);
+}
+
+static void sort_known(rpi_members *members)
+{
+    if (!members->is_sorted && members->known_count > 1) {
+        qsort(members->known, members->known_count, sizeof *members->known, by_pid);
+    }
+    members->is_sorted = true;
+}
+
+/* The place of the first with this number, or where it would be. */
+static size_t place_of(const rpi_members *members, int64_t pid)
+{
+    size_t low = 0;
+    size_t high = members->known_count;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+
+        if (members->known[middle].pid < pid) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static rpi_known *find_known(const rpi_members *members, int64_t pid, uint64_t start_ticks)
+{
+    for (size_t at = place_of(members, pid);
+         at < members->known_count && members->known[at].pid == pid; at++) {
+        if (members->known[at].start_ticks == start_ticks) {
+            return &members->known[at];
+        }
+    }
+    return NULL;
+}
+
+/* Behind the others, without sorting. */
+static int append_known(rpi_members *members, const rpi_known *known)
+{
+    size_t capacity = members->known_capacity;
+
+    if (members->known_count == capacity) {
+        rpi_known *grown = NULL;
+
+        capacity = capacity == 0 ? KNOWN_FIRST : 2 * capacity;
+        grown = rpi_resize(members->allocator, members->known,
+                           members->known_capacity * sizeof *grown, capacity * sizeof *grown);
+        if (grown == NULL) {
+            return -ENOMEM;
+        }
+        members->known = grown;
+        members->known_capacity = capacity;
+    }
+    members->known[members->known_count++] = *known;
+    return 0;
+}
+
+int rpi_members_add(rpi_members *members, int64_t pid, uint64_t start_ticks, uint64_t seen_ticks)
+{
+    const rpi_known known = {
+        .pid = pid, .start_ticks = start_ticks, .seen_ticks = seen_ticks, .is_stopped = false};
+
+    members->is_sorted = false;
+    return append_known(members, &known);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+/* The bytes of a file, at most size - 1 of them and a NUL: or -errno. */
+static ssize_t read_file(int64_t pid, const char *name, char *text, size_t size)
+{
+    char path[64];
+    size_t filled = 0;
+    ssize_t got = 1;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "/proc/%lld/%s", (long long)pid, name);
+    fd = rpi_os.open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    while (got > 0 && filled < size - 1) {
+        got = rpi_os.read(fd, text + filled, size - 1 - filled);
+        filled += got > 0 ? (size_t)got : 0;
+    }
+    got = got < 0 ? -errno : (ssize_t)filled;
+    (void)rpi_os.close(fd); /* only read */
+    text[filled] = '\0';
+    return got;
+}
+
+/* 0; RP_ESRCH: it is gone; another -errno. */
+static int read_stat(int64_t pid, rpi_seen *ret_seen)
+{
+    char text[STAT_SIZE];
+    int64_t fields[FIELD_START + 1] = {0};
+    const ssize_t size = read_file(pid, "stat", text, sizeof text);
+    char *rest = size > 0 ? strrchr(text, ')') : NULL; /* the name before it may hold anything */
+
+    if (size < 0 && size != -ENOENT) {
+        return (int)size;
+    }
+    if (rest == NULL || strlen(rest) < 4) {
+        return RP_ESRCH;
+    }
+    *ret_seen = (rpi_seen){.pid = pid, .is_alive = rest[2] != 'Z' && rest[2] != 'X'};
+    rest += 3;
+    for (int i = FIELD_PARENT; i <= FIELD_START; i++) {
+        fields[i] = strtoll(rest, &rest, 10);
+    }
+    ret_seen->parent = fields[FIELD_PARENT];
+    ret_seen->group = fields[FIELD_GROUP];
+    ret_seen->session = fields[FIELD_SESSION];
+    ret_seen->start_ticks = (uint64_t)fields[FIELD_START];
+    /* Its first thread has ended, the others have not. */
+    ret_seen->is_alive = ret_seen->is_alive || fields[FIELD_THREADS] > 1;
+    return 0;
+}
+
+int rpi_start_of(int64_t pid, uint64_t *ret_start_ticks)
+{
+    rpi_seen seen;
+    const int r = read_stat(pid, &seen);
+
+    if (r == 0) {
+        *ret_start_ticks = seen.start_ticks;
+    }
+    return r;
+}
+
+/* Its environment when its program began, as far as the buffer is allowed to grow; 0 bytes where it
+ * is not for us or gone. Or -ENOMEM. */
+static ssize_t read_environment(rpi_members *members, int64_t pid)
+{
+    ssize_t size = 0;
+
+    for (;;) {
+        const size_t capacity =
+            members->text_capacity == 0 ? TEXT_FIRST : 2 * members->text_capacity;
+        char *text = NULL;
+
+        if (members->text != NULL) {
+            size = read_file(pid, "environ", members->text, members->text_capacity);
+            if (size < (ssize_t)members->text_capacity - 1 || capacity > TEXT_LARGEST) {
+                return size < 0 ? 0 : size;
+            }
+        }
+        text = rpi_resize(members->allocator, members->text, members->text_capacity, capacity);
+        if (text == NULL) {
+            return -ENOMEM;
+        }
+        members->text = text;
+        members->text_capacity = capacity;
+    }
+}
+
+/* Whether `mark` stands in the list of marks. */
+static bool has_mark(const char *list, const char *mark)
+{
+    const size_t length = strlen(mark);
+
+    for (;;) {
+        const char *end = strchr(list, ',');
+
+        if (strncmp(list, mark, length) == 0 && (list[length] == ',' || list[length] == '\0')) {
+            return true;
+        }
+        if (end == NULL) {
+            return false;
+        }
+        list = end + 1;
+    }
+}
+
+/* Whether its environment says that it is a member: 1, 0 or -ENOMEM. */
+static int is_marked(rpi_members *members, int64_t pid)
+{
+    static const char name[] = RPI_GROUP_NAME "=";
+    ssize_t size = 0;
+    size_t at = 0;
+
+    if (members->mark[0] == '\0' || members->only_groups) {
+        return 0;
+    }
+    size = read_environment(members, pid);
+    if (size < 0) {
+        return (int)size;
+    }
+    for (; at < (size_t)size; at += strlen(members->text + at) + 1) {
+        const char *entry = members->text + at;
+
+        if (strncmp(entry, name, sizeof name - 1) == 0 &&
+            has_mark(entry + sizeof name - 1, members->mark)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* ---- looking ----------------------------------------------------------------------------- */
+
+static int append_seen(rpi_members *members, const rpi_seen *seen)
+{
+    size_t capacity = members->seen_capacity;
+
+    if (members->seen_count == capacity) {
+        rpi_seen *grown = NULL;
+
+        capacity = capacity == 0 ? SEEN_FIRST : 2 * capacity;
+        grown = rpi_resize(members->allocator, members->seen,
+                           members->seen_capacity * sizeof *grown, capacity * sizeof *grown);
+        if (grown == NULL) {
+            return -ENOMEM;
+        }
+        members->seen = grown;
+        members->seen_capacity = capacity;
+    }
+    members->seen[members->seen_count++] = *seen;
+    return 0;
+}
+
+/* A process of the system: is it a member by itself? */
+static int note(rpi_members *members, int64_t pid)
+{
+    rpi_seen seen;
+    int r = read_stat(pid, &seen);
+
+    if (r < 0) {
+        return r == -ENOMEM ? r : 0; /* gone meanwhile, or hidden from us */
+    }
+    seen.is_member = find_known(members, pid, seen.start_ticks) != NULL;
+    if (!seen.is_member && seen.start_ticks >= members->since_ticks && pid != rpi_os_pid()) {
+        r = is_marked(members, pid);
+        if (r < 0) {
+            return r;
+        }
+        seen.is_member = r > 0;
+    }
+    return append_seen(members, &seen);
+}
+
+static int by_seen_pid(const void *a, const void *b)
+{
+    const rpi_seen *left = a;
+    const rpi_seen *right = b;
+
+    return (left->pid > right->pid) - (left->pid < right->pid);
+}
+
+static int read_all(rpi_members *members)
+{
+    DIR *folder = opendir("/proc");
+    struct dirent *entry;
+    int r = 0;
+
+    if (folder == NULL) {
+        return -errno;
+    }
+    members->seen_count = 0;
+    while (r == 0 && (entry = readdir(folder)) != NULL) {
+        const int64_t pid = strtoll(entry->d_name, NULL, 10); /* 0: no process */
+
+        if (pid > 0) {
+            r = note(members, pid);
+        }
+    }
+    (void)closedir(folder); /* read only: nothing can be lost */
+    if (r == 0 && members->seen_count > 1) {
+        qsort(members->seen, members->seen_count, sizeof *members->seen, by_seen_pid);
+    }
+    return r;
+}
+
+static rpi_seen *find_seen(const rpi_members *members, int64_t pid)
+{
+    const rpi_seen wanted = {.pid = pid};
+
+    return members->seen_count == 0 ? NULL
+                                    : bsearch(&wanted, members->seen, members->seen_count,
+                                              sizeof *members->seen, by_seen_pid);
+}
+
+/* Whether a member leads the group or session with this number: one that is there, or one that is
+ * gone and was there after this process began. While anybody is in a group, nobody gets its
+ * number. */
+static bool is_led_by_member(const rpi_members *members, int64_t leader, uint64_t start_ticks)
+{
+    const rpi_seen *seen = find_seen(members, leader);
+
+    if (leader <= 0 || seen != NULL) {
+        return seen != NULL && seen->is_member;
+    }
+    for (size_t at = place_of(members, leader);
+         at < members->known_count && members->known[at].pid == leader; at++) {
+        if (start_ticks <= members->known[at].seen_ticks) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool belongs(const rpi_members *members, const rpi_seen *seen)
+{
+    const rpi_seen *parent = NULL;
+
+    if (seen->start_ticks < members->since_ticks || seen->pid == rpi_os_pid()) {
+        return false;
+    }
+    if (is_led_by_member(members, seen->group, seen->start_ticks)) {
+        return true;
+    }
+    if (members->only_groups) {
+        return false;
+    }
+    parent = find_seen(members, seen->parent);
+    return (parent != NULL && parent->is_member) ||
+           is_led_by_member(members, seen->session, seen->start_ticks);
+}
+
+/* Those who belong to others that do. */
+static void spread(rpi_members *members)
+{
+    bool again = true;
+
+    while (again) {
+        again = false;
+        for (size_t i = 0; i < members->seen_count; i++) {
+            rpi_seen *seen = &members->seen[i];
+
+            if (!seen->is_member && belongs(members, seen)) {
+                seen->is_member = true;
+                again = true;
+            }
+        }
+    }
+}
+
+/* Remembers who was found. How many members are alive, or -ENOMEM. */
+static int learn(rpi_members *members, uint64_t now_ticks)
+{
+    const size_t before = members->known_count;
+    size_t count = before;
+    int alive = 0;
+
+    for (size_t i = 0; i < members->seen_count; i++) {
+        const rpi_seen *seen = &members->seen[i];
+        rpi_known *known = NULL;
+        int r = 0;
+
+        if (!seen->is_member) {
+            continue;
+        }
+        alive += seen->is_alive;
+        members->known_count = before; /* the new ones are not sorted in yet */
+        known = find_known(members, seen->pid, seen->start_ticks);
+        members->known_count = count;
+        if (known != NULL) {
+            known->seen_ticks = now_ticks;
+            continue;
+        }
+        r = append_known(members, &(rpi_known){.pid = seen->pid,
+                                               .start_ticks = seen->start_ticks,
+                                               .seen_ticks = now_ticks});
+        if (r < 0) {
+            return r;
+        }
+        count++;
+    }
+    members->is_sorted = count == before;
+    sort_known(members);
+    return alive;
+}
+
+int rpi_members_look(rpi_members *members)
+{
+    const uint64_t now_ticks = rpi_ticks_now();
+    int r;
+
+    sort_known(members);
+    r = read_all(members);
+    if (r < 0) {
+        return r;
+    }
+    spread(members);
+    return learn(members, now_ticks);
+}
+
+/* ---- ending ------------------------------------------------------------------------------ */
+
+/* A pidfd of exactly this process, or -1: it is gone. */
+static int hold(const rpi_seen *seen)
+{
+    const int pidfd = rpi_os.pidfd_open((pid_t)seen->pid, 0);
+    uint64_t start_ticks = 0;
+
+    if (pidfd >= 0 &&
+        (rpi_start_of(seen->pid, &start_ticks) < 0 || start_ticks != seen->start_ticks)) {
+        (void)rpi_os.close(pidfd); /* it only holds */
+        return -1;
+    }
+    return pidfd;
+}
+
+static void send_to(const rpi_seen *seen, int signal)
+{
+    const int pidfd = hold(seen);
+
+    if (pidfd >= 0) {
+        (void)rpi_os.pidfd_send_signal(pidfd, signal, 0); /* refused: it is looked for again */
+        (void)rpi_os.close(pidfd);
+    }
+}
+
+/* Stops those who were not stopped before: how many. */
+static int stop_new(rpi_members *members)
+{
+    int count = 0;
+
+    for (size_t i = 0; i < members->seen_count; i++) {
+        const rpi_seen *seen = &members->seen[i];
+        rpi_known *known = NULL;
+
+        if (!seen->is_member || !seen->is_alive) {
+            continue;
+        }
+        known = find_known(members, seen->pid, seen->start_ticks);
+        if (known != NULL && !known->is_stopped) {
+            known->is_stopped = true;
+            send_to(seen, SIGSTOP);
+            count++;
+        }
+    }
+    return count;
+}
+
+static void kill_all(const rpi_members *members)
+{
+    for (size_t i = members->seen_count; i > 0; i--) {
+        const rpi_seen *seen = &members->seen[i - 1];
+
+        if (seen->is_member && seen->is_alive) {
+            send_to(seen, SIGKILL);
+        }
+    }
+}
+
+static uint64_t left_ns(const _Atomic uint64_t *until_ns)
+{
+    const uint64_t at_ns = atomic_load(until_ns);
+    const uint64_t now_ns = rpi_clock_now_ns();
+
+    return at_ns > now_ns ? at_ns - now_ns : 0;
+}
+
+static int milliseconds_left(const _Atomic uint64_t *until_ns)
+{
+    const uint64_t rest_ns = left_ns(until_ns);
+
+    return rest_ns > SLICE_MS * RP_MILLISECOND ? SLICE_MS : (int)(rest_ns / RP_MILLISECOND) + 1;
+}
+
+static size_t hold_alive(const rpi_members *members, struct pollfd entries[AWAITED_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < members->seen_count && count < AWAITED_MAX; i++) {
+        const rpi_seen *seen = &members->seen[i];
+
+        if (seen->is_member && seen->is_alive) {
+            entries[count] = (struct pollfd){.fd = hold(seen), .events = POLLIN};
+            count += entries[count].fd >= 0;
+        }
+    }
+    return count;
+}
+
+/* Waits until those who were alive are gone (some of them, where they are many), or for a short
+ * time. */
+static void await_some(const rpi_members *members, const _Atomic uint64_t *until_ns)
+{
+    struct pollfd entries[AWAITED_MAX];
+    const size_t count = hold_alive(members, entries);
+    size_t left = count;
+
+    while (left > 0 && left_ns(until_ns) > 0) {
+        const int r = rpi_os.poll(entries, count, milliseconds_left(until_ns));
+
+        for (size_t i = 0; r > 0 && i < count; i++) {
+            if (entries[i].fd >= 0 && entries[i].revents != 0) {
+                (void)rpi_os.close(entries[i].fd); /* it only holds */
+                entries[i].fd = -1;                /* which poll passes over */
+                left--;
+            }
+        }
+        if (r <= 0) {
+            break; /* others may have come meanwhile */
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].fd >= 0) {
+            (void)rpi_os.close(entries[i].fd);
+        }
+    }
+    if (count == 0) { /* none can be held */
+        (void)rpi_os.poll(NULL, 0, 1);
+    }
+}
+
+int rpi_members_end(rpi_members *members, const _Atomic uint64_t *until_ns)
+{
+    int alive = rpi_members_look(members);
+
+    for (int looks = 1; alive > 0 && stop_new(members) > 0 && looks < STOP_LOOKS_MAX; looks++) {
+        alive = rpi_members_look(members);
+    }
+    while (alive > 0) {
+        const bool is_late = left_ns(until_ns) == 0;
+
+        kill_all(members);
+        if (!is_late) {
+            await_some(members, until_ns);
+        }
+        alive = rpi_members_look(members);
+        if (is_late) {
+            break;
+        }
+    }
+    return alive;
+}
