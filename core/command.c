@@ -121,10 +121,8 @@ static int check_env(const rp_command *command)
     return 0;
 }
 
-static int check_originator(const rp_command *command)
+int rpi_originator_check(const char *originator)
 {
-    const char *originator = command->originator;
-
     if (originator == NULL) {
         return 0;
     }
@@ -324,9 +322,6 @@ static int check_transport(const rp_command *command)
     if (command->transport != RP_PTY && (command->pty_rows != 0 || command->pty_cols != 0)) {
         return refuse("pty_rows, pty_cols: only a pseudo-terminal has a size");
     }
-    if (command->group != NULL) {
-        return lack("group: groups are not built in");
-    }
     return 0;
 }
 
@@ -466,7 +461,7 @@ int rpi_command_check(const rp_command *command)
 
     r = r < 0 ? r : check_transport(command);
     r = r < 0 ? r : check_env(command);
-    r = r < 0 ? r : check_originator(command);
+    r = r < 0 ? r : rpi_originator_check(command->originator);
     r = r < 0 ? r : check_streams(command);
     r = r < 0 ? r : check_fds(command);
     r = r < 0 ? r : check_numbers(command);

@@ -24,4 +24,7 @@ int rpi_options_read(const void *options, size_t known, void *ret_options);
  * it. */
 rp_stdio_kind rpi_command_stdio_kind(const rp_command *command, rp_stream stream);
 
+/** Whether `originator` can be one: 0 (also for NULL), or RP_EINVAL. */
+int rpi_originator_check(const char *originator);
+
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "core/group.h"
 
 enum {
     PID_DIGITS_MAX = 21
@@ -41,6 +42,24 @@ static size_t originator_size(const rp_command *command)
     return sizeof RPI_ORIGINATOR_NAME "=:" + strlen(command->originator) + PID_DIGITS_MAX;
 }
 
+/** The marks of the groups that the caller itself is in, with a comma behind, or "". */
+static const char *outer_marks(void)
+{
+    char *const *entry = rpi_os_environment();
+
+    for (; entry != NULL && *entry != NULL; entry++) {
+        if (has_name(*entry, RPI_GROUP_NAME, sizeof RPI_GROUP_NAME - 1)) {
+            return *entry + name_length(*entry);
+        }
+    }
+    return "";
+}
+
+static size_t mark_size(const rp_command *command)
+{
+    return sizeof RPI_GROUP_NAME "=," + strlen(outer_marks()) + strlen(command->group->mark);
+}
+
 rpi_environment_need rpi_environment_measure(const rp_command *command)
 {
     rpi_environment_need need = {0, 0};
@@ -57,6 +76,10 @@ rpi_environment_need rpi_environment_measure(const rp_command *command)
     if (command->originator != NULL) {
         need.entry_count++;
         need.text_size += originator_size(command);
+    }
+    if (command->group != NULL) {
+        need.entry_count++;
+        need.text_size += mark_size(command);
     }
     return need;
 }
@@ -160,6 +183,21 @@ static int add_originator(writer *to, const rp_command *command, size_t entry_ma
     return 0;
 }
 
+/** The mark of the command's group, behind those of the groups around it. */
+static int add_mark(writer *to, const rp_command *command, size_t entry_max)
+{
+    const char *outer = outer_marks(); /* with its '=' */
+    char text[RPI_GROUP_MARKS_SIZE];
+    const int length =
+        snprintf(text, sizeof text, RPI_GROUP_NAME "=%s%s%s", outer[0] != '\0' ? outer + 1 : "",
+                 outer[0] != '\0' && outer[1] != '\0' ? "," : "", command->group->mark);
+
+    if (length < 0 || (size_t)length >= sizeof text) { /* so deep, or no marks: only its own */
+        (void)snprintf(text, sizeof text, RPI_GROUP_NAME "=%s", command->group->mark);
+    }
+    return apply(to, text, entry_max);
+}
+
 int rpi_environment_fill(const rp_command *command,
                          rpi_environment_need need,
                          char **entries,
@@ -173,6 +211,9 @@ int rpi_environment_fill(const rp_command *command,
     }
     if (r == 0 && command->originator != NULL) {
         r = add_originator(&to, command, need.entry_count);
+    }
+    if (r == 0 && command->group != NULL) {
+        r = add_mark(&to, command, need.entry_count);
     }
     if (r == 0) {
         entries[to.count] = NULL;

@@ -14,6 +14,10 @@
 
 #define RPI_ORIGINATOR_NAME "RUNNING_PROCESS_ORIGINATOR"
 
+enum {
+    RPI_GROUP_MARKS_SIZE = 4096 /* the variable with the marks of groups, at most */
+};
+
 /** The memory that an environment needs at most. */
 typedef struct rpi_environment_need {
     size_t entry_count; /* without the NULL at the end */

@@ -127,6 +127,7 @@ static int open_parts(rp_loop *loop, const rp_loop_options *options)
         goto fail_spawner;
     }
     rpi_async_init(&loop->reactor, &loop->idle_switches.async, rpi_idle_switches_run);
+    rpi_groups_init(loop);
     return 0;
 
 fail_spawner:
@@ -355,7 +356,7 @@ static void wait_for_ends(rp_loop *loop)
 {
     uint64_t until_ns = rpi_clock_after(rpi_reactor_clock_ns(&loop->reactor), CLOSE_WAIT_NS);
 
-    while (count_unended(loop) > 0) {
+    while (count_unended(loop) > 0 || rpi_groups_are_busy(loop)) {
         uint64_t now_ns = rpi_reactor_clock_ns(&loop->reactor);
         int r;
 
@@ -417,6 +418,7 @@ static void loop_free_forked(rp_loop *loop)
     while ((node = rpi_list_take_first(&loop->processes)) != NULL) {
         rpi_process_free_forked(RPI_CONTAINER(node, rp_process, node));
     }
+    rpi_groups_fini_forked(loop);
     rpi_sessions_fini(loop);
     rpi_spawner_close(loop->spawner);
     rpi_timer_fini(&loop->reactor, &loop->refused_timer);
@@ -444,6 +446,7 @@ int rp_loop_close(rp_loop *loop)
     loop->closing = true;
     loop->reactor.return_on_signal = false;
     rpi_reactor_close_handles(&loop->reactor);
+    rpi_groups_close(loop);
     close_processes(loop);
     rpi_sessions_run(loop);
     wait_for_ends(loop);
@@ -451,6 +454,7 @@ int rp_loop_close(rp_loop *loop)
     count = count_unended(loop);
     rpi_spawner_close(loop->spawner);
     drop_processes(loop);
+    rpi_groups_fini(loop);
     rpi_timer_fini(&loop->reactor, &loop->refused_timer);
     rpi_timer_fini(&loop->reactor, &loop->memory_timer);
     rpi_task_cancel(&loop->admission);

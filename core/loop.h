@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/ring.h"
 #include "core/capture.h"
+#include "core/group.h"
 #include "core/idle.h"
 #include "core/sessions.h"
 #include "core/spawner.h"
@@ -36,6 +37,7 @@ struct rp_loop {
     rpi_list pull_ready;     /* rpi_pull.ready: something may be pulled */
     rpi_task admission;      /* looks at the queue */
     rpi_sessions sessions;   /* who is in those that children lead */
+    rpi_groups groups;
     rpi_idle_switches idle_switches;
     rpi_usage_table *usage; /* while somebody asks for what trees use */
     uint32_t queued;        /* in the queue */

@@ -128,6 +128,9 @@ static void child_runs(rp_process *process, rpi_launch *launch)
     if (process->foreground != NULL) {
         rpi_foreground_began(process);
     }
+    if (process->group != NULL) {
+        rpi_group_started(process);
+    }
     if (process->handlers.started != NULL) {
         process->handlers.started(process, process->user);
     }
@@ -163,6 +166,9 @@ static void process_done(rp_process *process)
 
     process->state = RPI_PROCESS_DONE;
     process->exit.done_ns = rpi_reactor_clock_ns(&loop->reactor);
+    if (process->group != NULL) {
+        rpi_group_ended(process);
+    }
     rpi_timer_off(&loop->reactor, &process->timer);
     if (process->live && !process->lost_child) {
         process->live = false;
@@ -197,6 +203,9 @@ void rpi_process_fail(rp_process *process, int error, const char *phase)
     process->reaped = true;
     process->pid = 0;
     rpi_process_close_pidfd(process);
+    if (process->group != NULL) {
+        rpi_group_failed(process);
+    }
     rpi_observers_exited(process);
     rpi_process_advance_later(process);
 }

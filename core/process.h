@@ -148,6 +148,9 @@ struct rp_process {
     rpi_list observers;         /* rpi_observer.node */
     rpi_process_screen *screen; /* one of them; NULL: none is kept */
     rpi_tree *tree;             /* owned; while a stop waits for more than the leader */
+    rp_group *group;            /* borrowed; NULL: of none */
+    rpi_list group_node;        /* the group's processes */
+    uint64_t start_ticks;       /* in a group: when its child began, since the boot; 0: not known */
     rpi_timer timer;            /* the earliest of its time-outs */
     uint64_t step_at_ns;        /* when the next step of a stop is due; RP_FOREVER */
     uint64_t

@@ -190,6 +190,9 @@ void rpi_process_free(rp_process *process)
 
     RP_ASSERT(process->launch == NULL);
     rpi_observers_drop(process);
+    if (process->group != NULL) {
+        rpi_group_leave(process);
+    }
     if (process->own_session) {
         rpi_sessions_forget(process);
     }
@@ -265,6 +268,10 @@ int rp_spawn(rp_loop *loop,
         return rpi_detail(RP_ECANCELED, "the loop is being closed");
     }
     r = rpi_command_read(command, &full);
+    if (r == 0 && full.group != NULL) {
+        r = rpi_group_check(full.group, loop);
+        full.originator = full.originator != NULL ? full.originator : full.group->originator;
+    }
     r = r < 0 ? r : rpi_command_check(&full);
     r = r < 0 ? r : rpi_launch_build(&loop->allocator, &full, &from.launch);
     if (r < 0) {
@@ -287,6 +294,9 @@ int rp_spawn(rp_loop *loop,
         process->launch = NULL;
         rpi_process_free(process);
         return r;
+    }
+    if (full.group != NULL) {
+        rpi_group_join(full.group, process);
     }
     process->user = user;
     process->closes_itself = ret_process == NULL;

@@ -266,6 +266,14 @@ int rp_kill(rp_process *process)
     return r < 0 ? r : begin(process, &kill_only, RPI_STEP_KILL);
 }
 
+void rpi_stop_with_group(rp_process *process, rp_stop_reason reason)
+{
+    if (process->exit.reason == RP_STOP_NONE && process->state != RPI_PROCESS_DONE) {
+        process->exit.reason = reason;
+    }
+    (void)begin(process, &kill_only, RPI_STEP_KILL); /* refused: it is looked for again */
+}
+
 /* One signal, no ladder. */
 static int send_once(rp_process *process, rpi_step step)
 {

@@ -6,6 +6,7 @@
 #include "rp/command.h"     /* what to run, and how */
 #include "rp/contain.h"     /* trees, holders, orphans */
 #include "rp/expect.h"      /* waiting for what a child says */
+#include "rp/group.h"       /* children that end together */
 #include "rp/idle.h"        /* when a child has gone quiet */
 #include "rp/interactive.h" /* consoles, typed commands */
 #include "rp/iterate.h"     /* pull mode, rp_run */

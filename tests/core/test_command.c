@@ -315,9 +315,6 @@ Test(command, says_what_is_not_built_in)
         refused(&command, RP_EUNSUPPORTED, "screen");
     }
     command = make_command();
-    command.group = (rp_group *)(void *)&command;
-    refused(&command, RP_EUNSUPPORTED, "group");
-    command = make_command();
     command.windows = &windows;
     refused(&command, RP_EUNSUPPORTED, "windows");
     command = make_command();

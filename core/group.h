@@ -1,0 +1,129 @@
+/* Groups from inside: what a loop keeps of them, what processes tell them, and the jobs that end
+ * them. A kill takes long where it has to look through all processes, so it is a job: a thread of
+ * its own, handed all that it needs, which rings the loop when it is over. On the loop's thread
+ * only what is quick is done: known children are killed at once, and cgroups too.
+ *
+ *     group.c              the public functions, states, jobs
+ *     group_scan_linux.c   what a job does at grades GROUP and SCAN; who survived
+ *
+ * States: OPEN -> KILLING -> OPEN, and from either to CLOSING, where the handle is gone; a group is
+ * freed when it is CLOSING, no job of it is left, and none of its processes. */
+#ifndef RPI_CORE_GROUP_H
+#define RPI_CORE_GROUP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/members.h"
+#include "reactor/reactor.h"
+#include "rp/group.h"
+
+typedef enum rpi_group_state {
+    RPI_GROUP_OPEN = 0,
+    RPI_GROUP_KILLING, /* a job is under way, or awaits launches that are */
+    RPI_GROUP_CLOSING  /* the same, for the last time; or only processes are left */
+} rpi_group_state;
+
+typedef struct rpi_survivors {
+    rp_survivor *list; /* owned, with the texts behind it */
+    size_t count;
+    size_t block_size;
+} rpi_survivors;
+
+/* What a thread works on. It belongs to the thread from its start to `is_over`. */
+typedef struct rpi_group_job {
+    rpi_list node;   /* the loop's jobs: running, or waiting for a thread */
+    rp_group *group; /* borrowed; the thread does not look at it */
+    const rp_allocator *allocator;
+    rpi_members members;
+    _Atomic uint64_t until_ns; /* brought nearer by a close */
+    rpi_async *bell;           /* borrowed */
+    pthread_t thread;
+    bool runs;
+    atomic_bool is_over;
+    int result; /* members alive, or an error: it is not known */
+    rpi_survivors survivors;
+} rpi_group_job;
+
+/* A child that was reaped while others were left in its process group. */
+typedef struct rpi_group_trace {
+    int64_t pid;
+    uint64_t start_ticks, ended_ticks;
+} rpi_group_trace;
+
+struct rp_group {
+    rp_loop *loop;      /* borrowed */
+    rpi_list node;      /* the loop's groups */
+    rpi_list processes; /* rp_process.group_node */
+    rpi_group_state state;
+    rp_grade grade;
+    bool survives_crash;
+    bool awaits_launches; /* the job is over, but is done again when launches under way are */
+    bool is_dirty;        /* something of it may live: a process joined since it was empty */
+    char mark[RPI_GROUP_MARK_SIZE];
+    uint64_t since_ticks; /* when it was opened */
+    char *originator;     /* owned; NULL: none */
+    rpi_group_trace *traces;
+    size_t trace_count, trace_capacity;
+    rpi_group_job *job; /* owned; NULL: none is under way */
+    uint64_t until_ns;  /* of the kill under way */
+    void (*emptied)(rp_group *, const rp_survivor *, size_t, void *);
+    void *user;
+};
+
+/* The loop's part. */
+typedef struct rpi_groups {
+    rpi_list groups;  /* rp_group.node */
+    rpi_list jobs;    /* rpi_group_job.node, of those that run */
+    rpi_list waiting; /* those that do not yet */
+    uint32_t running;
+    uint64_t next; /* number of the next group, for its mark */
+    rpi_async bell;
+} rpi_groups;
+
+typedef struct rp_process rp_process;
+
+/* ---- group.c: for loop.c ---- */
+
+void rpi_groups_init(rp_loop *loop);
+/** The loop closes: closes all groups. */
+void rpi_groups_close(rp_loop *loop);
+/** Whether some group is still being emptied. */
+bool rpi_groups_are_busy(const rp_loop *loop);
+/** No process is left: ends what runs and frees. */
+void rpi_groups_fini(rp_loop *loop);
+/** The same in a forked child, where the threads do not exist. */
+void rpi_groups_fini_forked(rp_loop *loop);
+
+/* ---- for processes ---- */
+
+/** Whether a command may be of this group: 0, RP_EINVAL, RP_EBUSY. */
+int rpi_group_check(const rp_group *group, const rp_loop *loop);
+/** The process is of the group from now on, until rpi_group_leave. */
+void rpi_group_join(rp_group *group, rp_process *process);
+/** Its child runs. */
+void rpi_group_started(rp_process *process);
+/** Its launch is over, and nothing runs. */
+void rpi_group_failed(rp_process *process);
+/** It is done: its number is not its own any more. */
+void rpi_group_ended(rp_process *process);
+void rpi_group_leave(rp_process *process);
+
+/* ---- stop.c ---- */
+
+/** Kills the child and its tree, cancels its launch; closed and detached ones too. */
+void rpi_stop_with_group(rp_process *process, rp_stop_reason reason);
+
+/* ---- group_scan_linux.c ---- */
+
+/** The strongest grade that this system allows, without a cgroup. */
+rp_grade rpi_group_scan_grade(void);
+/** Ends the members of a job, lists who is left. In its thread. */
+void rpi_group_job_scan(rpi_group_job *job);
+void rpi_survivors_fini(rpi_survivors *survivors, const rp_allocator *allocator);
+
+#endif

@@ -1,0 +1,2 @@
+# Groups, their grades and the guard: real trees of children, on each backend.
+rp_test(NAME group SOURCES group/test_group.c group/rig.c support/fault.c support/stage.c LABELS integration TIMEOUT 300)
