@@ -14,9 +14,9 @@
 
 enum {
     MEMBERS_FIRST = 64,
-    LOOKS_MAX = 16, /* of rp_tree_each, after which what still grows is told as it is */
-    NONE = UINT32_MAX
+    LOOKS_MAX = 16 /* of rp_tree_each, after which what still grows is told as it is */
 };
+#define NONE UINT32_MAX
 
 /* ---- the table ------------------------------------------------------------------------- */
 
