@@ -462,9 +462,10 @@ int rp_group_open(rp_loop *loop, const rp_group_options *options, rp_group **ret
     }
     group->grade = choose_grade();
     if (group->grade < full.grade_min) {
+        r = rpi_detail(RP_EUNSUPPORTED, "grade_min: %d cannot be reached here, only %d",
+                       (int)full.grade_min, (int)group->grade);
         group_free(group);
-        return rpi_detail(RP_EUNSUPPORTED, "grade_min: %d cannot be reached here, only %d",
-                          (int)full.grade_min, (int)group->grade);
+        return r;
     }
     rpi_list_append(&loop->groups.groups, &group->node);
     *ret_group = group;
