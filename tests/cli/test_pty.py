@@ -273,7 +273,7 @@ class Tmux(Case):
         self.tmux("send-keys", "-t", "w", f"{PROGRAM} --pty sh -c 'stty size; read x; echo \"[$x]\"'", "Enter")
         self.see(b"15 70")
         self.tmux("send-keys", "-t", "w", "typed", "Enter")
-        self.see(b"[typed]\n$ ")  # the shell has its terminal back, and asks
+        self.see(b"[typed]\n$")  # the shell has its terminal back, and asks
         self.tmux("send-keys", "-t", "w", "stty -a | grep -c ' echo '", "Enter")
         screen = self.see(b"\n1\n")
         self.assertIn(b"typed\n[typed]", screen)  # echoed once, by the command's terminal
