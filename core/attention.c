@@ -521,6 +521,9 @@ int rp_attention_start(rp_process *process,
     if (changed == NULL) {
         return rpi_detail(RP_EINVAL, "changed: NULL");
     }
+    if (process->closed) { /* it would outlive the process unheard */
+        return rpi_detail(RP_ECANCELED, "the process is closed");
+    }
     r = read_options(options, &full);
     if (r < 0) {
         return r;

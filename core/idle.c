@@ -390,8 +390,12 @@ static bool is_armed(const rp_process *process, rp_idle_start_on start_on)
 static int
 check(const rp_process *process, const rp_idle_options *options, rp_idle_options *ret_full)
 {
-    int r = rpi_idle_options_read(options, ret_full);
+    int r;
 
+    if (process->closed) { /* it would outlive the process unheard */
+        return rpi_detail(RP_ECANCELED, "the process is closed");
+    }
+    r = rpi_idle_options_read(options, ret_full);
     if (r < 0) {
         return r;
     }

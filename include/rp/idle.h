@@ -104,7 +104,8 @@ typedef struct rp_idle_result {
  *
  * 0; RP_EINVAL: `idle` is NULL, no size, a number that is none (cpu_percent_max not finite or
  * negative), a limit without metrics, an unknown start_on, or one for a child whose stdin is not
- * piped; RP_E2BIG; RP_ENOMEM; RP_EPERM: a forked child. rp_error_detail names the field. */
+ * piped; RP_E2BIG; RP_ECANCELED: the process is closed; RP_ENOMEM; RP_EPERM: a forked child.
+ * rp_error_detail names the field. */
 RP_API int
 rp_idle_start(rp_process *process,
               const rp_idle_options *options,
@@ -192,8 +193,9 @@ typedef struct rp_attention_options {
  * process's done. `info` until it returns. It may close the watch or the process. `options` NULL:
  * the defaults. `ret_attention` NULL: the watch closes itself after DONE.
  *
- * 0; RP_EINVAL: `changed` is NULL, no size, cpu_percent_max is no percentage; RP_E2BIG; RP_ENOMEM;
- * RP_EPERM: a forked child. */
+ * 0; RP_EINVAL: `changed` is NULL, no size, cpu_percent_max is no percentage, sample_ns of more
+ * than 73 years; RP_E2BIG; RP_ECANCELED: the process is closed; RP_ENOMEM; RP_EPERM: a forked
+ * child. */
 RP_API int
 rp_attention_start(rp_process *process,
                    const rp_attention_options *options,

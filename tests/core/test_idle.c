@@ -639,6 +639,42 @@ BACKEND_TEST(idle, is_closed_with_the_loop)
     close_scene(&self);
 }
 
+static void on_changed(rp_process *process, const rp_attention_info *info, void *user)
+{
+    (void)process;
+    (void)info;
+    (void)user;
+    cr_assert_fail("of a closed process");
+}
+
+static void close_and_watch(rp_process *process, const rp_idle_result *result, void *user)
+{
+    heard *self = user;
+    rp_attention *attention;
+    rp_idle *idle;
+
+    (void)result;
+    self->count++;
+    actor_close(self->child);
+    cr_assert_eq(rp_idle_start(process, NULL, on_idle, self, &idle), RP_ECANCELED);
+    cr_assert_eq(rp_idle_start(process, NULL, on_idle, self, NULL), RP_ECANCELED);
+    cr_assert_eq(rp_attention_start(process, NULL, on_changed, self, &attention), RP_ECANCELED);
+    cr_assert_eq(rp_attention_start(process, NULL, on_changed, self, NULL), RP_ECANCELED);
+}
+
+BACKEND_TEST(idle, is_refused_of_a_process_that_is_closed)
+{
+    scene self;
+
+    open_scene(&self, *backend, NULL);
+    cr_assert_eq(rp_idle_start(self.child.process, NULL, close_and_watch, &self.report, NULL), 0);
+    pass(&self.on, 10 * RP_SECOND);
+    cr_assert_eq(self.report.count, 1);
+    stage_run(&self.on);
+    pass(&self.on, 100 * RP_SECOND); // nothing is left that could fire
+    close_scene(&self);
+}
+
 BACKEND_TEST(idle, tells_the_end_of_a_process_that_is_done)
 {
     scene self;
