@@ -8,7 +8,9 @@
  * Nor does it look at where its cursor is: one that was saved before the screen became smaller, or
  * was pushed off its top, is used as an index of rows and columns all the same. So each block has
  * room around it for an index that was good at some time, and a cursor that is not on the screen
- * is brought back to it.
+ * is brought back to it. Where the row of such a cursor is to be made one of double width (ESC # 3
+ * to 6), it writes through a null pointer; so those sequences do not reach it, as many terminals do
+ * not know them either.
  *
  * It loses a combining character whose bytes come in two pieces, so what is not a whole character
  * waits here for its rest.
@@ -42,6 +44,7 @@ struct rpi_screen {
     jmp_buf *no_memory; /* where to go from inside of libvterm; set while it is called */
     char begun[4];      /* the first bytes of a character */
     size_t begun_size;
+    uint8_t escape; /* how much of such a sequence has come: ESC, '#' */
     rpi_scan scan;
     char scan_body[RPI_SCREEN_TITLE_MAX + 4]; /* with the number of the command */
     char title[RPI_SCREEN_TITLE_MAX];
@@ -239,11 +242,48 @@ static void bring_cursor_back(rpi_screen *screen)
     (void)vterm_input_write(screen->emulator, text, (size_t)size);
 }
 
+/* Where ESC # 3 to 6 ends, or the end of the bytes. Controls in between are no part of it. */
+static size_t find_line_width(rpi_screen *screen, rp_view bytes)
+{
+    for (size_t i = 0; i < bytes.size; i++) {
+        const unsigned char byte = (unsigned char)bytes.data[i];
+
+        if (byte == 0x1b) {
+            screen->escape = 1;
+        } else if (screen->escape == 0) {
+            const char *next = memchr(bytes.data + i, 0x1b, bytes.size - i);
+
+            i = next == NULL ? bytes.size : (size_t)(next - bytes.data) - 1;
+        } else if (byte == 0x18 || byte == 0x1a) {
+            screen->escape = 0;
+        } else if (byte >= ' ' && byte != 0x7f) {
+            const bool is_end = screen->escape == 2 && byte >= '3' && byte <= '6';
+
+            screen->escape = screen->escape == 1 && byte == '#' ? 2 : 0;
+            if (is_end) {
+                return i;
+            }
+        }
+    }
+    return bytes.size;
+}
+
 static void feed_emulator(rpi_screen *screen, const void *argument)
 {
-    const rp_view *bytes = argument;
+    rp_view bytes = *(const rp_view *)argument;
 
-    (void)vterm_input_write(screen->emulator, bytes->data, bytes->size); /* it takes all */
+    while (bytes.size > 0) {
+        const size_t size = find_line_width(screen, bytes);
+
+        (void)vterm_input_write(screen->emulator, bytes.data, size); /* it takes all */
+        bytes.data += size;
+        bytes.size -= size;
+        if (bytes.size > 0) {
+            (void)vterm_input_write(screen->emulator, "0", 1); /* ESC # 0 is nothing */
+            bytes.data++;
+            bytes.size--;
+        }
+    }
     bring_cursor_back(screen);
     vterm_screen_flush_damage(screen->cells);
 }

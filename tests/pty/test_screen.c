@@ -246,6 +246,32 @@ Test(screen, stands_numbers_that_are_out_of_all_bounds)
     rpi_screen_close(screen);
 }
 
+Test(screen, stands_a_double_width_where_the_cursor_is_not_on_the_screen)
+{
+    static const char *const ends[] = {"3", "4", "\r5", "6"};
+
+    for (int i = 0; i < 4; i++) {
+        rpi_screen *screen = open_screen(60, 20);
+        char text[32];
+
+        feed(screen, "\x1b[50;1H\x1b"
+                     "7");
+        cr_assert_eq(rpi_screen_resize(screen, 5, 20), 0);
+        (void)snprintf(text, sizeof text,
+                       "\x1b"
+                       "8\x1b#%s",
+                       ends[i]);
+        feed(screen, text);
+        feed(screen, "\x1b"
+                     "8\x1b"); // in pieces, too
+        feed(screen, "#");
+        feed(screen, ends[i]);
+        feed(screen, "\x1b[2J\x1b[Hok\x1b#8"); // the one that shows something is carried out
+        cr_assert_eq(strncmp(look_at(screen).text.data, "EEEEE", 5), 0);
+        rpi_screen_close(screen);
+    }
+}
+
 Test(screen, stands_noise_and_changes_of_size)
 {
     static const char alphabet[] = "\x1b[];?0123456789hlmHJKrABCDLMPS@X\r\n\b\t\x0e\x0f\x9b\xc3\xa9"
