@@ -176,16 +176,22 @@ static void finish_soon(rp_relay *relay, int status)
 
 /* ---- input ---- */
 
+/* Whether what is typed would be queued: an empty queue takes anything. */
+static bool has_room(const rp_process *process)
+{
+    const size_t max = process->settings->write_max != 0 ? 0 : UNWRITTEN_MAX;
+
+    return rp_process_unwritten(process) <= max;
+}
+
 static void listen_for_input(rp_relay *relay)
 {
-    const rp_process *process = relay->process;
-    const size_t unwritten = rp_process_unwritten(process);
     int r;
 
     if (relay->over || relay->child_ran || !rpi_op_is_idle(&relay->op)) {
         return;
     }
-    if (unwritten > (process->settings->write_max != 0 ? 0 : UNWRITTEN_MAX)) {
+    if (!has_room(relay->process)) {
         return; /* the tick asks again */
     }
     relay->op.size = RP_READABLE;
@@ -240,8 +246,8 @@ static void take_input(rp_relay *relay)
     bool detached;
     int r;
 
-    if (is_background(relay)) {
-        return; /* the tick asks again */
+    if (is_background(relay) || !has_room(relay->process)) { /* others have written meanwhile */
+        return;                                              /* the tick asks again */
     }
     n = read_input(relay);
     if (n == -EAGAIN || n == -EINTR || (n == -EIO && is_background(relay))) {

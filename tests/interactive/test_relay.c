@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,7 +83,7 @@ static void watch_drop(rpi_observer *observer)
 static const rpi_observer_api watcher_api = {.input = watch_input, .drop = watch_drop};
 static const rp_handlers handlers = {.done = on_done};
 
-static void open_scene(scene *self, const char *const *argv)
+static void open_bounded_scene(scene *self, const char *const *argv, size_t write_max)
 {
     rp_loop_options options = RP_LOOP_OPTIONS_INIT;
     rp_command command = RP_COMMAND_INIT;
@@ -92,8 +93,14 @@ static void open_scene(scene *self, const char *const *argv)
     CHECK(rp_loop_open(&options, &self->loop) == 0);
     command.argv = argv;
     command.transport = RP_PTY;
+    command.write_max = write_max;
     CHECK(rp_spawn(self->loop, &command, &handlers, self, &self->process) == 0);
     rpi_observer_add(self->process, &self->watcher.observer, &watcher_api, false);
+}
+
+static void open_scene(scene *self, const char *const *argv)
+{
+    open_bounded_scene(self, argv, 0);
 }
 
 static void relay(scene *self, const rp_relay_options *options)
@@ -229,6 +236,40 @@ static void play_detach(void *argument)
     run(&self);
     CHECK(self.exit.code == 2);
     close_scene(&self);
+}
+
+/* The caller's own write takes all of write_max after the relay began to listen. */
+static void play_full_queue(void *argument)
+{
+    static char bytes[200000];
+    struct pollfd input = {.fd = 0, .events = POLLIN};
+    scene self;
+
+    (void)argument;
+    open_bounded_scene(&self, CHILD("raw", "echo", "ready", "pause"), 1);
+    relay(&self, NULL);
+    while (self.process->exit.out_bytes == 0) {
+        CHECK(rp_loop_run_once(self.loop, RP_FOREVER) >= 0);
+    }
+    CHECK(rp_write(self.process, (rp_view){bytes, sizeof bytes}, NULL, NULL) == 0);
+    caller_say("full");
+    CHECK(poll(&input, 1, -1) == 1);
+    for (int i = 0; i < 10; i++) {
+        CHECK(rp_loop_run_once(self.loop, 0) >= 0);
+    }
+    CHECK(self.ended == 0 && rp_process_unwritten(self.process) > 0);
+    CHECK(poll(&input, 1, 0) == 1); /* not taken before there is room */
+    close_scene(&self);
+}
+
+Test(relay, waits_with_what_is_typed_while_the_queue_is_full, .timeout = 120)
+{
+    caller at;
+
+    caller_start(&at, CALLER_FOREGROUND, play_full_queue, NULL);
+    caller_await(&at, "full");
+    caller_type(&at, "abc");
+    caller_end(&at);
 }
 
 Test(relay, ends_by_its_key_and_the_child_goes_on, .timeout = 120)
