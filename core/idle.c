@@ -446,7 +446,7 @@ int rp_idle_start(rp_process *process,
                   void *user,
                   rp_idle **ret_idle)
 {
-    rp_idle_options full;
+    rp_idle_options full = RP_IDLE_OPTIONS_INIT;
     rp_idle *idle;
     int r = rpi_loop_enter(process->loop);
 
@@ -589,7 +589,7 @@ int rp_idle_wait(rp_process *process,
                  uint64_t timeout_ns,
                  rp_idle_result *ret_result)
 {
-    rp_idle_options full;
+    rp_idle_options full = RP_IDLE_OPTIONS_INIT;
     rp_idle *idle;
     int r = rpi_loop_enter(process->loop);
 
