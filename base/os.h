@@ -42,6 +42,7 @@ typedef int rpi_child_fn(void *argument); /* its result is the child's exit code
 typedef struct rpi_os_table {
     int (*open)(const char *path, int flags, mode_t mode);
     int (*mkdir)(const char *path, mode_t mode);
+    int (*rmdir)(const char *path);
     /** Entries of a folder as the kernel gives them (struct linux_dirent64): the bytes, 0 = all. */
     ssize_t (*getdents64)(int folder, void *memory, size_t size);
     ssize_t (*readlink)(const char *path, char *memory, size_t size);

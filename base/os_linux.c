@@ -203,6 +203,7 @@ os_thread_start(void *(*run)(void *), void *argument, size_t stack_size, void *r
 rpi_os_table rpi_os = {
     .open = os_open,
     .mkdir = mkdir,
+    .rmdir = rmdir,
     .getdents64 = os_getdents64,
     .readlink = readlink,
     .close = close,

@@ -1,6 +1,7 @@
 /* What this build and this system can do: rp_has. */
 #include <string.h>
 
+#include "base/cgroup.h"
 #include "base/probe.h"
 #include "core/regex.h"
 #include "pty/pty.h"
@@ -28,6 +29,9 @@ bool rp_has(const char *feature)
     if (strcmp(feature, "screen") == 0) {
         return rpi_screen_is_available();
     }
-    // "track" and "cgroup" are not built in.
+    if (strcmp(feature, "cgroup") == 0) {
+        return rpi_cgroup_is_usable();
+    }
+    // "track" is not built in.
     return false;
 }

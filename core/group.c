@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/cgroup.h"
 #include "base/clock.h"
 #include "base/os.h"
 #include "base/status.h"
@@ -51,12 +52,21 @@ static void job_free(rpi_group_job *job)
     rpi_free(allocator, job, sizeof *job);
 }
 
+static void job_work(rpi_group_job *job)
+{
+    if (job->cgroup != NULL) {
+        rpi_group_job_cgroup(job);
+    } else {
+        rpi_group_job_scan(job);
+    }
+}
+
 static void *run_job(void *argument)
 {
     rpi_group_job *job = argument;
     rpi_async *bell = job->bell;
 
-    rpi_group_job_scan(job);
+    job_work(job);
     atomic_store(&job->is_over, true);
     rpi_async_send(bell); /* the loop joins this thread before it takes the bell away */
     return NULL;
@@ -99,9 +109,10 @@ static int job_make(rp_group *group, rpi_group_job **ret_job)
     atomic_init(&job->until_ns, group->until_ns);
     atomic_init(&job->is_over, false);
     rpi_members_init(&job->members, allocator, group->mark);
+    job->cgroup = group->cgroup;
     job->members.since_ticks = group->since_ticks;
     job->members.only_groups = group->grade == RP_GRADE_GROUP;
-    r = add_leaders(group, &job->members);
+    r = group->cgroup != NULL ? 0 : add_leaders(group, &job->members);
     if (r < 0) {
         job_free(job);
         return r;
@@ -136,7 +147,7 @@ static void job_run_here(rpi_group_job *job)
     rp_group *group = job->group;
 
     atomic_store(&job->until_ns, 0);
-    rpi_group_job_scan(job);
+    job_work(job);
     group_over(group, job);
 }
 
@@ -182,7 +193,7 @@ static void on_bell(rpi_async *bell)
 
 /* ---- states ----------------------------------------------------------------------------- */
 
-static void group_free(rp_group *group)
+static void group_free(rp_group *group, bool forked)
 {
     const rp_allocator *allocator = &group->loop->allocator;
 
@@ -192,6 +203,7 @@ static void group_free(rp_group *group)
     if (group->originator != NULL) {
         rpi_free(allocator, group->originator, strlen(group->originator) + 1);
     }
+    rpi_group_cgroup_close(group, forked);
     rpi_free(allocator, group->traces, group->trace_capacity * sizeof *group->traces);
     rpi_free(allocator, group, sizeof *group);
 }
@@ -200,7 +212,7 @@ static void free_if_over(rp_group *group)
 {
     if (group->state == RPI_GROUP_CLOSING && group->job == NULL &&
         rpi_list_is_empty(&group->processes)) {
-        group_free(group);
+        group_free(group, false);
     }
 }
 
@@ -263,6 +275,10 @@ static int group_end(rp_group *group, rp_stop_reason reason)
         rpi_stop_with_group(RPI_CONTAINER(node, rp_process, group_node), reason);
         node = next;
     }
+    if (group->cgroup != NULL) {
+        group->was_killed = true;
+        (void)rpi_cgroup_kill(group->cgroup); /* refused: the job tries again, and tells */
+    }
     r = job_make(group, &job);
     if (r < 0) {
         return r;
@@ -298,8 +314,10 @@ void rpi_group_join(rp_group *group, rp_process *process)
 
 void rpi_group_started(rp_process *process)
 {
-    /* Not readable: it is found by its mark. */
-    (void)rpi_start_of(process->pid, &process->start_ticks);
+    if (process->group->cgroup == NULL) {
+        /* Not readable: it is found by its mark. */
+        (void)rpi_start_of(process->pid, &process->start_ticks);
+    }
 }
 
 void rpi_group_failed(rp_process *process)
@@ -410,12 +428,18 @@ static rp_grade allowed_grade(void)
     return value != NULL && strcmp(value, "scan") == 0 ? RP_GRADE_SCAN : RP_GRADE_KERNEL;
 }
 
-static rp_grade choose_grade(void)
+/* Gives the group the strongest grade; where that is not KERNEL: 0 or why. */
+static int choose_grade(rp_group *group)
 {
     const rp_grade allowed = allowed_grade();
     const rp_grade reached = rpi_group_scan_grade();
+    const int r = allowed < RP_GRADE_KERNEL ? 0 : rpi_group_cgroup_open(group);
 
-    return reached < allowed ? reached : allowed;
+    group->grade = reached < allowed ? reached : allowed;
+    if (group->cgroup != NULL) {
+        group->grade = RP_GRADE_KERNEL;
+    }
+    return r;
 }
 
 static int group_make(rp_loop *loop, const rp_group_options *options, rp_group **ret_group)
@@ -437,7 +461,7 @@ static int group_make(rp_loop *loop, const rp_group_options *options, rp_group *
 
         group->originator = rpi_alloc(&loop->allocator, size);
         if (group->originator == NULL) {
-            group_free(group);
+            group_free(group, false);
             return RP_ENOMEM;
         }
         memcpy(group->originator, options->originator, size);
@@ -460,11 +484,12 @@ int rp_group_open(rp_loop *loop, const rp_group_options *options, rp_group **ret
     if (r < 0) {
         return r;
     }
-    group->grade = choose_grade();
+    r = choose_grade(group);
     if (group->grade < full.grade_min) {
-        r = rpi_detail(RP_EUNSUPPORTED, "grade_min: %d cannot be reached here, only %d",
-                       (int)full.grade_min, (int)group->grade);
-        group_free(group);
+        r = rpi_detail(RP_EUNSUPPORTED,
+                       "grade_min: %d cannot be reached here, only %d; a cgroup of its own: %s",
+                       (int)full.grade_min, (int)group->grade, rp_strerror(r));
+        group_free(group, false);
         return r;
     }
     rpi_list_append(&loop->groups.groups, &group->node);
@@ -594,7 +619,7 @@ void rpi_groups_fini(rp_loop *loop)
         while ((node = rpi_list_take_first(&group->processes)) != NULL) {
             RPI_CONTAINER(node, rp_process, group_node)->group = NULL;
         }
-        group_free(group);
+        group_free(group, false);
     }
     rpi_async_fini(&groups->bell);
 }
@@ -612,6 +637,6 @@ void rpi_groups_fini_forked(rp_loop *loop)
             job_free(group->job);
         }
         group->job = NULL;
-        group_free(group);
+        group_free(group, true);
     }
 }

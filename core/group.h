@@ -5,6 +5,7 @@
  *
  *     group.c              the public functions, states, jobs
  *     group_scan_linux.c   what a job does at grades GROUP and SCAN; who survived
+ *     group_cgroup_linux.c the same at grade KERNEL; what a cgroup tells of its members
  *
  * States: OPEN -> KILLING -> OPEN, and from either to CLOSING, where the handle is gone; a group is
  * freed when it is CLOSING, no job of it is left, and none of its processes. */
@@ -39,6 +40,7 @@ typedef struct rpi_group_job {
     rpi_list node;   /* the loop's jobs: running, or waiting for a thread */
     rp_group *group; /* borrowed; the thread does not look at it */
     const rp_allocator *allocator;
+    const char *cgroup; /* the group's; NULL: none */
     rpi_members members;
     _Atomic uint64_t until_ns; /* brought nearer by a close */
     rpi_async *bell;           /* borrowed */
@@ -67,6 +69,9 @@ struct rp_group {
     char mark[RPI_GROUP_MARK_SIZE];
     uint64_t since_ticks; /* when it was opened */
     char *originator;     /* owned; NULL: none */
+    char *cgroup;         /* owned, the folder's path, as is the cgroup itself; NULL: none */
+    bool was_killed;      /* the cgroup, at least once */
+    uint64_t oom_kills;   /* of its members, which were told */
     rpi_group_trace *traces;
     size_t trace_count, trace_capacity;
     rpi_group_job *job; /* owned; NULL: none is under way */
@@ -101,6 +106,8 @@ void rpi_groups_fini_forked(rp_loop *loop);
 
 /* ---- for processes ---- */
 
+/** The cgroup that commands of the group are born in; NULL: none, also for no group. */
+const char *rpi_group_cgroup(const rp_group *group);
 /** Whether a command may be of this group: 0, RP_EINVAL, RP_EBUSY. */
 int rpi_group_check(const rp_group *group, const rp_loop *loop);
 /** The process is of the group from now on, until rpi_group_leave. */
@@ -109,6 +116,8 @@ void rpi_group_join(rp_group *group, rp_process *process);
 void rpi_group_started(rp_process *process);
 /** Its launch is over, and nothing runs. */
 void rpi_group_failed(rp_process *process);
+/** Its exit is known: adds what the group knows of it. */
+void rpi_group_exited(rp_process *process);
 /** It is done: its number is not its own any more. */
 void rpi_group_ended(rp_process *process);
 void rpi_group_leave(rp_process *process);
@@ -124,6 +133,17 @@ void rpi_stop_with_group(rp_process *process, rp_stop_reason reason);
 rp_grade rpi_group_scan_grade(void);
 /** Ends the members of a job, lists who is left. In its thread. */
 void rpi_group_job_scan(rpi_group_job *job);
+/** Lists the members that the last look saw alive, at most `count`: 0 or -ENOMEM. */
+int rpi_survivors_list(rpi_group_job *job, size_t count);
 void rpi_survivors_fini(rpi_survivors *survivors, const rp_allocator *allocator);
+
+/* ---- group_cgroup_linux.c ---- */
+
+/** Gives the group a cgroup: 0, or why it cannot have one. */
+int rpi_group_cgroup_open(rp_group *group);
+/** Removes it, unless it is only forgotten, as in a forked child. */
+void rpi_group_cgroup_close(rp_group *group, bool forget);
+/** As rpi_group_job_scan. */
+void rpi_group_job_cgroup(rpi_group_job *job);
 
 #endif

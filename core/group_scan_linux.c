@@ -76,8 +76,7 @@ static void write_survivor(rpi_describer *describer, const rpi_seen *seen, write
     at->to->count++;
 }
 
-/* Lists those that the last look saw alive: 0 or -ENOMEM. */
-static int list_survivors(rpi_group_job *job, size_t count)
+int rpi_survivors_list(rpi_group_job *job, size_t count)
 {
     const size_t list_size = count * sizeof(rp_survivor);
     const size_t size = list_size + count * TEXTS_SIZE;
@@ -125,7 +124,7 @@ void rpi_group_job_scan(rpi_group_job *job)
         (void)rpi_os.poll(NULL, 0, PAUSE_MS);
         r = rpi_members_end(&job->members, &job->until_ns);
     }
-    if (r > 0 && list_survivors(job, (size_t)r) < 0) {
+    if (r > 0 && rpi_survivors_list(job, (size_t)r) < 0) {
         r = -ENOMEM;
     }
     job->result = r;

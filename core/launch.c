@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "core/command.h"
 #include "core/environment.h"
+#include "core/group.h"
 #include "pty/pty.h"
 
 #define SHELL "/bin/sh"
@@ -92,7 +93,8 @@ static void measure(builder *built)
     built->environment = rpi_environment_measure(command);
     built->text_size += built->environment.text_size;
     built->text_size += text_need(command->cwd) + text_need(command->in.path) +
-                        text_need(command->out.path) + text_need(command->err.path);
+                        text_need(command->out.path) + text_need(command->err.path) +
+                        text_need(rpi_group_cgroup(command->group));
 }
 
 /* ---- filling ------------------------------------------------------------------- */
@@ -230,6 +232,10 @@ static int fill(builder *built, rpi_launch *launch)
     launch->env = env;
     launch->programs = programs;
     launch->cwd = add_text(built, command->cwd);
+    launch->cgroup = add_text(built, rpi_group_cgroup(command->group));
+    // The kernel (6.18 at least) takes who is born from outside into a cgroup that was
+    // killed before for one who escaped that kill.
+    launch->enters_cgroup = command->group != NULL && command->group->was_killed;
     launch->fds = fds;
     launch->fd_count = command->fd_count;
     launch->groups = groups;

@@ -65,21 +65,24 @@ typedef struct rpi_launch {
     uint32_t uid, gid;
     const uint32_t *groups;
     size_t group_count;
+    const char *cgroup;  /* the folder of the one that the child is born in; NULL = the caller's */
+    bool enters_cgroup;  /* by itself: it must not be born there */
     int nice;            /* 0 = unchanged; absolute, by setpriority */
     uint32_t open_files; /* RLIMIT_NOFILE; 0 = unchanged */
     uint64_t queued_ns;  /* when rp_spawn was called */
     uint64_t order;      /* of rp_spawn, for a fair queue */
 
     /* What came of it; the spawner writes, then gives the launch back. */
-    int64_t pid;          /* 0: no child */
-    int pidfd;            /* owned; -1 */
-    int pipes[3];         /* our ends, owned, close-on-exec, O_NONBLOCK, above 2; -1. Of a
-                             pseudo-terminal: [RP_STDOUT] its master, [RP_STDIN] a duplicate of that
-                             for the writer */
-    int slave;            /* a duplicate of the child's end of its pseudo-terminal, as above; -1 */
-    int error;            /* 0 = the program runs; else -errno, and no child is left */
-    const char *phase;    /* static: "open", "pipe", "terminal", "clone", "setsid", "setpgid",
-                             "rlimit", "nice", "ids", "chdir", "descriptors", "exec"; or NULL */
+    int64_t pid;  /* 0: no child */
+    int pidfd;    /* owned; -1 */
+    int pipes[3]; /* our ends, owned, close-on-exec, O_NONBLOCK, above 2; -1. Of a
+                     pseudo-terminal: [RP_STDOUT] its master, [RP_STDIN] a duplicate of that
+                     for the writer */
+    int slave;    /* a duplicate of the child's end of its pseudo-terminal, as above; -1 */
+    int error;    /* 0 = the program runs; else -errno, and no child is left */
+    const char
+        *phase; /* static: "open", "pipe", "terminal", "clone", "cgroup", "setsid", "setpgid",
+                   "rlimit", "nice", "ids", "chdir", "descriptors", "exec"; or NULL */
     uint64_t launched_ns; /* before the system was asked */
     uint64_t started_ns;  /* the program runs */
 } rpi_launch;

@@ -323,6 +323,9 @@ static void on_exit_op(rpi_op *op)
     }
     process->exit.exited_ns = rpi_reactor_clock_ns(&loop->reactor);
     process->state = RPI_PROCESS_EXITED;
+    if (process->group != NULL) {
+        rpi_group_exited(process);
+    }
     if (process->writer != NULL) {
         rpi_writer_fail(process->writer, RP_EPIPE);
     }

@@ -253,6 +253,27 @@ RPI_CHILD_CODE static long set_ids(const rpi_launch *launch)
     return r == 0 ? rpi_raw(CALL_SETRESUID, uid, uid, uid, 0, 0) : r;
 }
 
+/* Moves itself before anything else is done, with the rights of the caller. */
+RPI_CHILD_CODE static long enter_cgroup(const char *folder)
+{
+    const long path = rpi_raw(SYS_openat, AT_FDCWD, (long)(uintptr_t)folder,
+                              O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
+    long fd = path;
+    long r = path;
+
+    if (path >= 0) {
+        fd =
+            rpi_raw(SYS_openat, path, (long)(uintptr_t) "cgroup.procs", O_WRONLY | O_CLOEXEC, 0, 0);
+        r = fd;
+        (void)rpi_raw(SYS_close, path, 0, 0, 0, 0); // it only named the folder
+    }
+    if (fd >= 0 && path >= 0) {
+        r = rpi_raw(SYS_write, fd, (long)(uintptr_t) "0", 1, 0, 0);
+        (void)rpi_raw(SYS_close, fd, 0, 0, 0, 0); // the write was the deed
+    }
+    return r;
+}
+
 /* Standard input is the terminal of the new session from now on. Where the ids change it becomes
  * the new user's, who may then open it by its name, as after a login. */
 RPI_CHILD_CODE static long take_terminal(const rpi_launch *launch)
@@ -303,6 +324,13 @@ RPI_CHILD_CODE static long set_attributes(rpi_child_plan *plan)
     const rpi_launch *launch = plan->launch;
     long r = 0;
 
+    if (plan->enters_cgroup) {
+        plan->phase = RPI_PHASE_CGROUP;
+        r = enter_cgroup(launch->cgroup);
+    }
+    if (r < 0) {
+        return r;
+    }
     if (launch->new_session) {
         plan->phase = RPI_PHASE_SETSID;
         r = rpi_raw(SYS_setsid, 0, 0, 0, 0, 0);

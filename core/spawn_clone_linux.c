@@ -11,6 +11,7 @@
  * Where close_range is refused it gets a copy, which costs what the table is long. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -25,6 +26,7 @@
 #define GUARD_SIZE ((size_t)64 * 1024) /* a page of any size */
 
 #define CLEAR_SIGHAND UINT64_C(0x100000000) /* CLONE_CLEAR_SIGHAND, Linux 5.5 */
+#define INTO_CGROUP UINT64_C(0x200000000)   /* CLONE_INTO_CGROUP, Linux 5.7 */
 #define CLONE_FLAGS ((uint64_t)CLONE_VM | CLONE_VFORK | CLONE_PIDFD)
 
 char *rpi_maker_stack(rpi_maker *maker)
@@ -108,6 +110,24 @@ static void ids_end(int dumpable)
     atomic_store(&ids_lock, 0);
 }
 
+/* By clone3, born in its cgroup: what clone3 says, or -errno where the cgroup cannot be opened. */
+static int make_inside(rpi_child_plan *plan, const rpi_clone_args *args)
+{
+    rpi_clone_args full = *args;
+    const int folder = rpi_os.open(plan->launch->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int pid;
+
+    if (folder < 0) {
+        return -errno;
+    }
+    full.flags |= INTO_CGROUP;
+    full.cgroup = (uint64_t)folder;
+    plan->enters_cgroup = false;
+    pid = rpi_os.clone3(&full, sizeof full, rpi_child_main, plan);
+    (void)rpi_os.close(folder); // it only named the folder
+    return pid;
+}
+
 /* The child's number or -errno. */
 static int make(rpi_maker *maker, rpi_child_plan *plan, int *ret_pidfd)
 {
@@ -124,6 +144,14 @@ static int make(rpi_maker *maker, rpi_child_plan *plan, int *ret_pidfd)
     args.pidfd = (uintptr_t)ret_pidfd;
     args.stack = (uintptr_t)(top - STACK_SIZE);
     args.stack_size = STACK_SIZE;
+    if (plan->launch->cgroup != NULL && !plan->launch->enters_cgroup) {
+        const int pid = make_inside(plan, &args);
+
+        if (pid >= 0 || pid == -EAGAIN || pid == -ENOMEM) {
+            return pid;
+        }
+        plan->enters_cgroup = true; // an older kernel: by itself, which says why it cannot
+    }
     return rpi_os.clone3(&args, sizeof args, rpi_child_main, plan);
 }
 

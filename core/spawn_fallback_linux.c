@@ -51,7 +51,8 @@ static bool posix_spawn_suffices(const rpi_child_plan *plan)
 
     return HAVE_CLOSEFROM_ACTION && !ignores_children() && !launch->set_ids && !launch->set_umask &&
            !launch->no_core && launch->open_files == 0 && launch->nice == 0 && !launch->terminal &&
-           !launch->foreground && plan->map_count == (size_t)plan->target_count;
+           !launch->foreground && launch->cgroup == NULL &&
+           plan->map_count == (size_t)plan->target_count;
 }
 
 /* Moves what lies in the targets' range and not in its place above it, in the host's table. */

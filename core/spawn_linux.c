@@ -70,6 +70,7 @@ static const char *const phase_names[RPI_PHASE_COUNT] = {
     [RPI_PHASE_TERMINAL] = "terminal",
     [RPI_PHASE_CLONE] = "clone",
     [RPI_PHASE_DESCRIPTORS] = "descriptors",
+    [RPI_PHASE_CGROUP] = "cgroup",
     [RPI_PHASE_SETSID] = "setsid",
     [RPI_PHASE_SETPGID] = "setpgid",
     [RPI_PHASE_RLIMIT] = "rlimit",

@@ -30,6 +30,7 @@ typedef enum rpi_phase {
     RPI_PHASE_TERMINAL,
     RPI_PHASE_CLONE,
     RPI_PHASE_DESCRIPTORS,
+    RPI_PHASE_CGROUP,
     RPI_PHASE_SETSID,
     RPI_PHASE_SETPGID,
     RPI_PHASE_RLIMIT,
@@ -101,6 +102,7 @@ typedef struct rpi_child_plan {
     bool conflicts;         /* some `from` is a target's number and not that target */
     bool shares_table;      /* the child begins in the parent's descriptor table */
     bool resets_all;        /* the kernel did not clear the handlers */
+    bool enters_cgroup;     /* it is not born in the one of its launch */
     bool has_close_range;   /* close_range may be tried */
     uint64_t reset_signals; /* ignored ones that must not be, bit n - 1 for signal n */
     int report;         /* a forked child: the socket for its go-ahead and its failure; else -1 */

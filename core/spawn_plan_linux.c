@@ -57,6 +57,7 @@ int rpi_plan_init(rpi_child_plan *plan,
     plan->conflicts = false;
     plan->shares_table = false;
     plan->resets_all = false;
+    plan->enters_cgroup = launch->cgroup != NULL;
     plan->has_close_range = true;
     plan->reset_signals = 0;
     plan->report = -1;

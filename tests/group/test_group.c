@@ -20,12 +20,13 @@ typedef struct setting {
 
 static struct criterion_test_params settings(void)
 {
-    static setting all[4];
+    static const rp_grade grades[] = {RP_GRADE_GROUP, RP_GRADE_SCAN, RP_GRADE_KERNEL};
+    static setting all[6];
     size_t count = 0;
 
     for (int i = 0; i < (rp_has("uring") ? 2 : 1); i++) {
-        for (rp_grade grade = RP_GRADE_GROUP; grade <= RP_GRADE_SCAN; grade++) {
-            all[count++] = (setting){i == 0 ? RP_BACKEND_EPOLL : RP_BACKEND_URING, grade};
+        for (int k = 0; k < (rp_has("cgroup") ? 3 : 2); k++) {
+            all[count++] = (setting){i == 0 ? RP_BACKEND_EPOLL : RP_BACKEND_URING, grades[k]};
         }
     }
     return cr_make_param_array(setting, all, count);
@@ -38,9 +39,35 @@ static struct criterion_test_params settings(void)
     }                                                                                              \
     ParameterizedTest(setting *with, group, name, .timeout = 120)
 
+/* The same, but for the grade at which children can break out. */
+#define HELD_TEST(name)                                                                            \
+    ParameterizedTestParameters(group, name)                                                       \
+    {                                                                                              \
+        return held_settings();                                                                    \
+    }                                                                                              \
+    ParameterizedTest(setting *with, group, name, .timeout = 120)
+
+static struct criterion_test_params held_settings(void)
+{
+    static setting held[4];
+    struct criterion_test_params all = settings();
+    const setting *every = all.params;
+    size_t count = 0;
+
+    for (size_t i = 0; i < all.length; i++) {
+        if (every[i].grade != RP_GRADE_GROUP) {
+            held[count++] = every[i];
+        }
+    }
+    return cr_make_param_array(setting, held, count);
+}
+
 static void set_grade(rp_grade grade)
 {
-    cr_assert_eq(setenv("RP_GRADE", grade == RP_GRADE_GROUP ? "group" : "scan", 1), 0);
+    static const char *const names[] = {
+        [RP_GRADE_GROUP] = "group", [RP_GRADE_SCAN] = "scan", [RP_GRADE_KERNEL] = "kernel"};
+
+    cr_assert_eq(setenv("RP_GRADE", names[grade], 1), 0);
 }
 
 static rp_group *open_group(stage *on, rp_grade grade)
@@ -88,16 +115,16 @@ GRADE_TEST(kills_what_its_children_have_started)
     stage_close(&on);
 }
 
-BACKEND_TEST(group, finds_a_thousand_that_broke_their_ties)
+HELD_TEST(finds_a_thousand_that_broke_their_ties)
 {
     stage on;
     grove tree;
     verdict told = {0};
     rp_group *group;
 
-    set_grade(RP_GRADE_SCAN);
-    stage_open(&on, *backend, NULL);
-    group = open_group(&on, RP_GRADE_SCAN);
+    set_grade(with->grade);
+    stage_open(&on, with->backend, NULL);
+    group = open_group(&on, with->grade);
     grove_plant(&on, &tree, group,
                 CHILD("fork", "multiply", "300", "4", "end", "scatter", "700", "4"));
     grove_await(&on, &tree, 1000);
@@ -111,16 +138,16 @@ BACKEND_TEST(group, finds_a_thousand_that_broke_their_ties)
     stage_close(&on);
 }
 
-BACKEND_TEST(group, finds_what_a_child_left_that_is_long_done)
+HELD_TEST(finds_what_a_child_left_that_is_long_done)
 {
     stage on;
     grove tree;
     verdict told = {0};
     rp_group *group;
 
-    set_grade(RP_GRADE_SCAN);
-    stage_open(&on, *backend, NULL);
-    group = open_group(&on, RP_GRADE_SCAN);
+    set_grade(with->grade);
+    stage_open(&on, with->backend, NULL);
+    group = open_group(&on, with->grade);
     grove_plant(&on, &tree, group,
                 CHILD("fork", "setsid", "fork", "write", "4", "x", "pause", "end", "exit", "0",
                       "end", "write", "4", "x"));
@@ -137,7 +164,7 @@ BACKEND_TEST(group, finds_what_a_child_left_that_is_long_done)
     stage_close(&on);
 }
 
-BACKEND_TEST(group, leaves_others_alone)
+HELD_TEST(leaves_others_alone)
 {
     stage on;
     grove ours;
@@ -147,10 +174,10 @@ BACKEND_TEST(group, leaves_others_alone)
     rp_group *group;
     rp_group *other;
 
-    set_grade(RP_GRADE_SCAN);
-    stage_open(&on, *backend, NULL);
-    group = open_group(&on, RP_GRADE_SCAN);
-    other = open_group(&on, RP_GRADE_SCAN);
+    set_grade(with->grade);
+    stage_open(&on, with->backend, NULL);
+    group = open_group(&on, with->grade);
+    other = open_group(&on, with->grade);
     grove_plant(&on, &ours, group, CHILD("scatter", "10", "4", "pause"));
     grove_plant(&on, &others, other, CHILD("scatter", "10", "4", "pause"));
     grove_plant(&on, &free_one, NULL, CHILD("tree", "1", "10", "4", "pause"));
@@ -174,6 +201,55 @@ BACKEND_TEST(group, leaves_others_alone)
     stage_run(&on);
     lifeline_close(&free_one.line);
     actor_free(&free_one.actor);
+    stage_close(&on);
+}
+
+GRADE_TEST(can_be_used_again_after_a_kill)
+{
+    stage on;
+    grove tree;
+    verdict told = {0};
+    rp_group *group;
+
+    set_grade(with->grade);
+    stage_open(&on, with->backend, NULL);
+    group = open_group(&on, with->grade);
+    for (unsigned int i = 0; i < 3; i++) {
+        grove_plant(&on, &tree, group, CHILD("tree", "2", "3", "4", "pause"));
+        grove_await(&on, &tree, 12);
+        cr_assert_eq(rp_group_kill(group, LONG_NS, verdict_note, &told), 0);
+        stage_run_until(&on, &told.calls, i + 1);
+        cr_assert_eq(told.survivors, 0);
+        stage_run(&on);
+        grove_check_gone(&tree);
+    }
+    cr_assert_eq(rp_group_close(group), 0);
+    stage_run(&on);
+    stage_close(&on);
+}
+
+/* Who forks and ends for ever is somebody else at every look. */
+BACKEND_TEST(group, ends_a_run_away_in_a_cgroup)
+{
+    stage on;
+    grove tree;
+    verdict told = {0};
+    rp_group *group;
+
+    if (!rp_has("cgroup")) {
+        cr_skip_test("no cgroup can be had here");
+    }
+    stage_open(&on, *backend, NULL);
+    group = open_group(&on, RP_GRADE_KERNEL);
+    grove_plant(&on, &tree, group, CHILD("write", "4", "x", "run-away"));
+    grove_await(&on, &tree, 1);
+    cr_assert_eq(rp_group_kill(group, LONG_NS, verdict_note, &told), 0);
+    stage_run_until(&on, &told.calls, 1);
+    cr_assert_eq(told.survivors, 0);
+    cr_assert_not(grove_is_alive(&tree));
+    cr_assert_eq(rp_group_close(group), 0);
+    stage_run(&on);
+    grove_check_gone(&tree);
     stage_close(&on);
 }
 
@@ -416,16 +492,16 @@ BACKEND_TEST(group, is_silent_after_its_close)
     stage_close(&on);
 }
 
-BACKEND_TEST(group, ends_with_the_loop)
+HELD_TEST(ends_with_the_loop)
 {
     stage on;
     grove trees[12]; /* more than there are threads for */
     rp_group *group;
 
-    set_grade(RP_GRADE_SCAN);
-    stage_open(&on, *backend, NULL);
+    set_grade(with->grade);
+    stage_open(&on, with->backend, NULL);
     for (int i = 0; i < 12; i++) {
-        group = open_group(&on, RP_GRADE_SCAN);
+        group = open_group(&on, with->grade);
         grove_plant(&on, &trees[i], group, CHILD("scatter", "5", "4", "pause"));
     }
     for (int i = 0; i < 12; i++) {
@@ -455,7 +531,7 @@ BACKEND_TEST(group, is_nothing_to_a_forked_host)
     cr_assert_eq(rp_group_open(on.loop, NULL, &group), 0);
     grove_plant(&on, &tree, group, CHILD("tree", "1", "3", "4", "pause"));
     grove_await(&on, &tree, 3);
-    cr_assert_eq(rp_group_kill(group, 0, NULL, NULL), 0);
+    cr_assert_eq(rp_group_kill(group, LONG_NS, NULL, NULL), 0);
     stage_run(&on);
     grove_check_gone(&tree);
     grove_plant(&on, &tree, group, CHILD("tree", "1", "3", "4", "pause"));

@@ -1,0 +1,125 @@
+/* Groups that the kernel holds: a cgroup each, below our own, where that is ours to divide. Nobody
+ * leaves it by anything that he does to his parents, groups or sessions; one write kills all who
+ * are in it, those included that are being born. What the kernel counts of its members is read
+ * back. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cgroup.h"
+#include "base/os.h"
+#include "core/group.h"
+#include "core/loop.h"
+#include "core/process.h"
+
+enum {
+    EVENTS_SIZE = 512
+};
+
+int rpi_group_cgroup_open(rp_group *group)
+{
+    const rp_allocator *allocator = &group->loop->allocator;
+    char name[RPI_GROUP_MARK_SIZE + sizeof "running-process."];
+    char path[RPI_CGROUP_PATH_SIZE];
+    size_t size;
+    int r;
+
+    (void)snprintf(name, sizeof name, "running-process.%s", group->mark);
+    r = rpi_cgroup_make(name, path);
+    if (r < 0) {
+        return r;
+    }
+    size = strlen(path) + 1;
+    group->cgroup = rpi_alloc(allocator, size);
+    if (group->cgroup == NULL) {
+        (void)rpi_cgroup_remove(path); /* nobody is in it */
+        return RP_ENOMEM;
+    }
+    memcpy(group->cgroup, path, size);
+    return 0;
+}
+
+void rpi_group_cgroup_close(rp_group *group, bool forget)
+{
+    int r = 0;
+
+    if (group->cgroup == NULL) {
+        return;
+    }
+    if (!forget) {
+        r = rpi_cgroup_remove(group->cgroup);
+    }
+    if (r < 0) {
+        rpi_loop_log(group->loop, 1, "%s stays: %s", group->cgroup, rp_strerror(r));
+    }
+    rpi_free(&group->loop->allocator, group->cgroup, strlen(group->cgroup) + 1);
+    group->cgroup = NULL;
+}
+
+const char *rpi_group_cgroup(const rp_group *group)
+{
+    return group == NULL ? NULL : group->cgroup;
+}
+
+/* ---- the job ------------------------------------------------------------------------------ */
+
+/* Somebody who is still in it: as if a look had seen him. */
+static void see(int64_t pid, void *user)
+{
+    rpi_group_job *job = user;
+    uint64_t start_ticks = 0;
+
+    if (rpi_start_of(pid, &start_ticks) == 0 && job->result >= 0) {
+        const int r = rpi_members_add(&job->members, pid, start_ticks, rpi_ticks_now());
+
+        job->result = r < 0 ? r : job->result;
+    }
+}
+
+/* Who is in it now: how many are alive, or an error. */
+static int look(rpi_group_job *job)
+{
+    int r;
+
+    job->result = 0;
+    r = rpi_cgroup_each(job->cgroup, see, job);
+    r = r < 0 ? r : job->result;
+    return r < 0 ? r : rpi_members_look(&job->members);
+}
+
+void rpi_group_job_cgroup(rpi_group_job *job)
+{
+    int r = rpi_cgroup_end(job->cgroup, &job->until_ns);
+
+    if (r > 0) {
+        job->members.mark[0] = '\0'; /* only who is in it */
+        job->members.only_groups = true;
+        r = look(job);
+    }
+    if (r > 0 && rpi_survivors_list(job, (size_t)r) < 0) {
+        r = -ENOMEM;
+    }
+    job->result = r == -ENOENT ? 0 : r; /* removed by others: nobody was in it */
+}
+
+/* ---- what it tells -------------------------------------------------------------------------- */
+
+/* Killed by nobody that we know: whether that was the kernel, for want of memory. */
+void rpi_group_exited(rp_process *process)
+{
+    rp_group *group = process->group;
+    char text[EVENTS_SIZE];
+    uint64_t kills;
+
+    if (group->cgroup == NULL || process->exit.signal != SIGKILL ||
+        process->step == RPI_STEP_KILL ||
+        rpi_cgroup_read(group->cgroup, "memory.events", text, sizeof text) < 0) {
+        return;
+    }
+    kills = rpi_cgroup_number(text, "oom_kill");
+    if (kills != UINT64_MAX && kills > group->oom_kills) {
+        group->oom_kills++;
+        process->exit.oom_killed = true;
+    }
+}
