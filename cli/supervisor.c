@@ -141,6 +141,11 @@ static void attend_flow(struct supervisor *supervisor, int index)
     rp_stream stream = index == SIDE_OUT ? RP_STDOUT : RP_STDERR;
     bool wait = is_full(side) || is_full(&supervisor->sides[SIDE_JSON]);
 
+    /* What is shown to a person is written before the end is told and the terminal restored. */
+    if (supervisor->options->pty && supervisor->setup->has_terminal && !wait) {
+        wait = !side->broken && rpi_cli_writer_is_busy(side->writer);
+    }
+
     if (wait == side->paused || supervisor->process == NULL) {
         return;
     }

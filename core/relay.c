@@ -138,12 +138,13 @@ static void finish(rp_relay *relay, int status)
     }
 }
 
-/* The child has ended, and all of its output is written. */
+/* The child has ended, and all of its output is written. Where the caller writes it, see
+ * holds_done. */
 static void finish_if_done(rp_relay *relay)
 {
     const rpi_stream *output = output_of(relay);
 
-    if (relay->child_ran && (!relay->shows || (rpi_stream_is_over(output) && !output->stalled))) {
+    if (relay->child_ran && relay->shows && rpi_stream_is_over(output) && !output->stalled) {
         finish(relay, RP_EOS);
     }
 }
@@ -365,11 +366,15 @@ static void see_exit(rpi_observer *observer)
 }
 
 /* The task is still to tell the end, or output is still to be written. A stop that was given up
- * waits for nobody. */
+ * waits for nobody. A caller that shows the output itself has had all of it now, and its end: until
+ * then the terminal stays as the child's output needs it. */
 static bool holds_done(const rpi_observer *observer)
 {
-    const rp_relay *relay = relay_of(observer);
+    rp_relay *relay = relay_of(observer);
 
+    if (!relay->shows && !relay->over) {
+        finish_soon(relay, RP_EOS);
+    }
     return !relay->told && relay->process->step < RPI_STEP_GIVEN_UP;
 }
 

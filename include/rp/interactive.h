@@ -49,7 +49,8 @@ typedef struct rp_relay rp_relay;
 typedef struct rp_relay_options {
     size_t size;
     bool keep_interrupt; /* Ctrl-C stays the caller's (a SIGINT to its group), and is not sent on */
-    bool no_output;      /* input only: the caller shows the output itself */
+    bool no_output;      /* input only: the caller shows the output itself. The terminal is restored
+                            after the child's eos was told, which rp_pause can put off */
     const char *detach_key; /* bytes that end the relay, 1 to 32; NULL = none */
 } rp_relay_options;
 #define RP_RELAY_OPTIONS_INIT RP_INIT(rp_relay_options)
