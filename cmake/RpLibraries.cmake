@@ -17,7 +17,7 @@ function(rp_finish_library target)
                          "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
     target_link_libraries(
         ${target} PRIVATE $<BUILD_INTERFACE:rp_sanitize> Threads::Threads ${RP_URING_LIBRARY}
-                          ${RP_REGEX_LIBRARY} ${RP_SCREEN_LIBRARY})
+                          ${RP_REGEX_LIBRARY} ${RP_SCREEN_LIBRARY} ${RP_TRACK_LIBRARY})
     add_library(running_process::${target} ALIAS ${target})
 endfunction()
 

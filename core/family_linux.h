@@ -53,6 +53,10 @@ int rpi_family_look(rpi_family *family);
  * `count` to be released with rpi_free, or NULL: no memory. Sets depths. */
 uint32_t *rpi_family_order(rpi_family *family);
 
+/** Kills the whole tree of a process and waits (kill_tree_linux.c): the survivors, or an error as
+ * of rp_tree_kill. */
+int rpi_family_kill(const rpi_identity *root, uint64_t timeout_ns);
+
 /** Asks for each member whether it is gone: how many are not. */
 size_t rpi_family_count_alive(rpi_family *family);
 

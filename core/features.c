@@ -4,6 +4,7 @@
 #include "base/cgroup.h"
 #include "base/probe.h"
 #include "core/regex.h"
+#include "core/track_store.h"
 #include "pty/pty.h"
 #include "pty/screen.h"
 #include "rp/base.h"
@@ -32,6 +33,8 @@ bool rp_has(const char *feature)
     if (strcmp(feature, "cgroup") == 0) {
         return rpi_cgroup_is_usable();
     }
-    // "track" is not built in.
+    if (strcmp(feature, "track") == 0) {
+        return rpi_track_store_is_built_in();
+    }
     return false;
 }

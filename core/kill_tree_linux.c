@@ -175,12 +175,28 @@ static int kill_family(rpi_family *family, uint64_t until_ns)
     return await_end(family, until_ns);
 }
 
-int rp_tree_kill(const rp_identity *root, uint64_t timeout_ns)
+int rpi_family_kill(const rpi_identity *root, uint64_t timeout_ns)
 {
     const uint64_t until_ns = rpi_clock_after(rpi_clock_now_ns(), timeout_ns);
-    rpi_identity found;
     rpi_family *family = NULL;
-    int pidfd;
+    int pidfd = rpi_identity_open(root); /* whether anybody can be signalled here at all */
+    int r;
+
+    if (pidfd < 0) {
+        return pidfd == RP_ESRCH ? 0 : pidfd;
+    }
+    (void)rpi_os.close(pidfd); /* it only holds */
+    r = rpi_family_open(root, &family);
+    if (r == 0) {
+        r = kill_family(family, until_ns);
+        rpi_family_close(family);
+    }
+    return r;
+}
+
+int rp_tree_kill(const rp_identity *root, uint64_t timeout_ns)
+{
+    rpi_identity found;
     int r;
 
     rpi_detail_clear();
@@ -194,15 +210,5 @@ int rp_tree_kill(const rp_identity *root, uint64_t timeout_ns)
     if (r < 0) {
         return r == RP_ESRCH ? 0 : r;
     }
-    pidfd = rpi_identity_open(&found); /* whether anybody can be signalled here at all */
-    if (pidfd < 0) {
-        return pidfd == RP_ESRCH ? 0 : pidfd;
-    }
-    (void)rpi_os.close(pidfd); /* it only holds */
-    r = rpi_family_open(&found, &family);
-    if (r == 0) {
-        r = kill_family(family, until_ns);
-        rpi_family_close(family);
-    }
-    return r;
+    return rpi_family_kill(&found, timeout_ns);
 }

@@ -69,7 +69,10 @@ static int read_options(const rp_loop_options *options, rp_loop_options *ret_opt
         return rpi_detail(RP_EINVAL, "ring_size is above 1 GiB");
     }
     if (ret_options->track != NULL) {
-        return rpi_detail(RP_EUNSUPPORTED, "tracking is not built in");
+        r = rpi_track_enter(ret_options->track);
+        if (r < 0) {
+            return r;
+        }
     }
     if (ret_options->allocator != NULL && ret_options->allocator->resize == NULL) {
         return rpi_detail(RP_EINVAL, "allocator has no resize");
@@ -92,6 +95,8 @@ static void loop_init(rp_loop *loop, const rp_loop_options *options, const rp_al
     loop->stay = options->stay;
     loop->log = options->log;
     loop->log_user = options->log_user;
+    loop->track = options->track;
+    rpi_list_init(&loop->track_link.node);
     rpi_list_init(&loop->processes);
     rpi_list_init(&loop->closed);
     rpi_list_init(&loop->queue);
@@ -100,6 +105,16 @@ static void loop_init(rp_loop *loop, const rp_loop_options *options, const rp_al
     rpi_task_init(&loop->admission, rpi_admission_run);
     atomic_init(&loop->idle_switches.first, NULL);
     rpi_sessions_init(loop);
+}
+
+static void tell_trouble(rpi_async *async)
+{
+    rp_loop *loop = RPI_CONTAINER(async, rp_loop, track_link.async);
+    char text[256];
+
+    if (rpi_track_take_trouble(loop->track, &loop->track_troubles, text, sizeof text)) {
+        rpi_loop_log(loop, 1, "%s", text);
+    }
 }
 
 static int open_parts(rp_loop *loop, const rp_loop_options *options)
@@ -128,6 +143,10 @@ static int open_parts(rp_loop *loop, const rp_loop_options *options)
     }
     rpi_async_init(&loop->reactor, &loop->idle_switches.async, rpi_idle_switches_run);
     rpi_groups_init(loop);
+    if (loop->track != NULL) {
+        rpi_async_init(&loop->reactor, &loop->track_link.async, tell_trouble);
+        rpi_track_link_loop(loop->track, &loop->track_link);
+    }
     return 0;
 
 fail_spawner:
@@ -321,6 +340,7 @@ int rp_loop_get_stats(rp_loop *loop, rp_loop_stats *ret_stats)
     stats.descriptors = loop->descriptors;
     stats.ptys = loop->ptys;
     stats.memory_bytes = loop->budget.used;
+    stats.track_lost = loop->track != NULL ? rpi_track_lost(loop->track) : 0;
     memcpy(ret_stats, &stats, size < sizeof stats ? size : sizeof stats);
     return 0;
 }
@@ -455,6 +475,11 @@ int rp_loop_close(rp_loop *loop)
     rpi_spawner_close(loop->spawner);
     drop_processes(loop);
     rpi_groups_fini(loop);
+    if (loop->track != NULL) {
+        tell_trouble(&loop->track_link.async);
+        rpi_track_unlink_loop(loop->track, &loop->track_link);
+        rpi_async_fini(&loop->track_link.async);
+    }
     rpi_timer_fini(&loop->reactor, &loop->refused_timer);
     rpi_timer_fini(&loop->reactor, &loop->memory_timer);
     rpi_task_cancel(&loop->admission);

@@ -14,6 +14,7 @@
 #include "core/idle.h"
 #include "core/sessions.h"
 #include "core/spawner.h"
+#include "core/track.h"
 #include "core/usage.h"
 #include "reactor/reactor.h"
 #include "rp/loop.h"
@@ -39,12 +40,15 @@ struct rp_loop {
     rpi_sessions sessions;   /* who is in those that children lead */
     rpi_groups groups;
     rpi_idle_switches idle_switches;
-    rpi_usage_table *usage; /* while somebody asks for what trees use */
-    uint32_t queued;        /* in the queue */
-    uint32_t live;          /* with the spawner or running, until reaped */
-    uint32_t pulling;       /* processes in pull mode whose end was not pulled yet */
-    bool refused;           /* the system had no room for a launch: admit only what credit allows */
-    uint32_t launching;     /* with the spawner */
+    rp_track *track; /* borrowed; NULL */
+    rpi_track_link track_link;
+    uint32_t track_troubles; /* that the log was told */
+    rpi_usage_table *usage;  /* while somebody asks for what trees use */
+    uint32_t queued;         /* in the queue */
+    uint32_t live;           /* with the spawner or running, until reaped */
+    uint32_t pulling;        /* processes in pull mode whose end was not pulled yet */
+    bool refused;       /* the system had no room for a launch: admit only what credit allows */
+    uint32_t launching; /* with the spawner */
     uint32_t credit; /* launches that may be tried while refused: one for each child that ended or
                         started */
     rpi_timer memory_timer;  /* asks for ring memory again that the system refused */

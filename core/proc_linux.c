@@ -32,11 +32,11 @@ int rpi_proc_file_read(const char *path, char *text, size_t text_size)
     size = rpi_os.read(fd, text, text_size - 1);
     error = errno;
     (void)rpi_os.close(fd); // only read
-    if (size < 0 && (error == EACCES || error == EPERM)) {
-        return RP_EACCES;
-    }
-    if (size <= 0) {
+    if (size == 0 || (size < 0 && error == ESRCH)) {
         return RP_ESRCH; // it ended meanwhile
+    }
+    if (size < 0) {
+        return error == EPERM ? RP_EACCES : -error;
     }
     text[size] = '\0';
     return (int)size;

@@ -28,6 +28,26 @@ static void uncount(rp_process *process)
 
 /* ---- the launch comes back ---------------------------------------------------- */
 
+/* Reads the end of the child, and from the moment on in which its number may be given to another,
+ * the track writes it down no more. */
+static int reap(rp_process *process, bool consume, rp_exit *exit)
+{
+    int r;
+
+    if (process->track_row == NULL) {
+        return rpi_reap(process->loop, process->pidfd, consume, exit);
+    }
+    rpi_track_set_ending(process->track_row, true);
+    r = rpi_reap(process->loop, process->pidfd, consume, exit);
+    if (r == RP_EAGAIN) {
+        rpi_track_set_ending(process->track_row, false);
+    } else {
+        rpi_track_unregister(process->track_row);
+        process->track_row = NULL;
+    }
+    return r;
+}
+
 /* A child whose exit cannot be watched is of no use to anybody: ends it here and now. */
 static int abandon_child(rp_process *process, int error)
 {
@@ -111,6 +131,9 @@ static void child_runs(rp_process *process, rpi_launch *launch)
     if (process->kill_when_started || (process->closed && !process->detached)) {
         recall(process);
         return;
+    }
+    if (process->track_row != NULL) {
+        rpi_track_register(process->track_row, process->pid, process->pidfd);
     }
     if (!process->closed) {
         open_pipes(process, launch);
@@ -280,7 +303,7 @@ static void on_late_exit(rp_process *process)
     rp_loop *loop = process->loop;
     rp_exit ignored;
 
-    (void)rpi_reap(loop, process->pidfd, true, &ignored);
+    (void)reap(process, true, &ignored);
     process->reaped = true;
     process->lost_child = false;
     process->live = false;
@@ -308,7 +331,7 @@ static void on_exit_op(rpi_op *op)
         on_late_exit(process);
         return;
     }
-    r = rpi_reap(loop, process->pidfd, at_once, &process->exit);
+    r = reap(process, at_once, &process->exit);
     if (r == RP_EAGAIN && rpi_op_start(&loop->reactor, op) == 0) {
         return; /* woken for nothing */
     }
@@ -375,7 +398,7 @@ static void process_finish(rp_process *process)
     if (!process->reaped && !process->lost_child) {
         rp_exit known; /* already; a thief in between must not make it unknown again */
 
-        (void)rpi_reap(process->loop, process->pidfd, true, &known);
+        (void)reap(process, true, &known);
         process->reaped = true;
     }
     if (rpi_stop_awaits_tree(process)) {
@@ -528,6 +551,10 @@ void rpi_process_free_forked(rp_process *process)
         rpi_launch_free(process->launch);
     }
     process->launch = NULL; /* with the spawner, which frees what it can find */
+    if (process->track_row != NULL) {
+        rpi_track_row_free_forked(process->track_row);
+        process->track_row = NULL;
+    }
     if (process->tree != NULL) {
         rpi_tree_free_forked(process->tree);
         process->tree = NULL;

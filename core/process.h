@@ -144,6 +144,7 @@ struct rp_process {
     rpi_pull *pull;             /* behind the process; NULL: handlers */
     rpi_chunks *chunks;         /* behind the process; NULL: order is not kept */
     rpi_terminal *terminal;     /* behind the process; NULL: pipes */
+    rpi_track_row *track_row;   /* owned until registered, then named; NULL */
     rpi_foreground *foreground; /* owned; NULL: it does not get the caller's terminal */
     rpi_list observers;         /* rpi_observer.node */
     rpi_process_screen *screen; /* one of them; NULL: none is kept */

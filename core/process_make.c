@@ -196,6 +196,9 @@ void rpi_process_free(rp_process *process)
     if (process->own_session) {
         rpi_sessions_forget(process);
     }
+    if (process->track_row != NULL) {
+        rpi_track_let_go(process->track_row);
+    }
     rpi_list_remove(&process->node);
     rpi_task_cancel(&process->task);
     rpi_timer_fini(&loop->reactor, &process->timer);
@@ -297,6 +300,9 @@ int rp_spawn(rp_loop *loop,
     }
     if (full.group != NULL) {
         rpi_group_join(full.group, process);
+    }
+    if (loop->track != NULL) {
+        process->track_row = rpi_track_row_make(loop->track, &full);
     }
     process->user = user;
     process->closes_itself = ret_process == NULL;

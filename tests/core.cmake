@@ -18,3 +18,8 @@ if(RP_HAVE_REGEX)
     rp_test(NAME matcher SOURCES core/test_matcher.c support/fault.c LABELS unit TIMEOUT 300)
     rp_test(NAME differential SOURCES core/test_differential.c LABELS unit TIMEOUT 300 LIBS ${RP_REGEX_LIBRARY})
 endif()
+
+if(RP_HAVE_TRACK)
+    rp_test(NAME track SOURCES core/test_track.c support/fault.c support/stage.c LABELS integration TIMEOUT 600
+            LIBS ${RP_TRACK_LIBRARY})
+endif()

@@ -36,6 +36,7 @@ FOREIGN_HEADERS = {
     "sys/event.h": ("reactor/kqueue/",),
     "pcre2.h": ("core/regex_pcre2.c", "tests/core/test_differential.c", "tests/fuzz/fuzz_expect.c"),
     "windows.h": (),  # files named for Windows only
+    "sqlite3.h": ("core/track_store_sqlite.c", "tests/core/test_track.c"),
     "vterm.h": ("pty/screen_vterm.c",),
     "criterion/": ("tests/",),
     "uv.h": ("bench/",),

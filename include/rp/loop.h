@@ -31,7 +31,7 @@ typedef struct rp_loop_options {
     bool stay;              /* rp_loop_run returns on rp_loop_stop only: posts may come */
     bool return_on_signal;  /* [runs] functions return RP_EINTR when a signal handler interrupts
                                their  wait; call again to go on */
-    rp_track *track;        /* borrowed until the loop is closed; NULL = no tracking */
+    rp_track *track;        /* rp/track.h; borrowed until the loop is closed; NULL = no tracking */
     const rp_allocator *allocator; /* copied; its user is used until rp_loop_close returns; NULL =
                                       malloc */
     /** 0 error, 1 warning, 2 debug; in the loop's thread; NULL = silent. */
@@ -44,7 +44,7 @@ typedef struct rp_loop_options {
 /** Opens a loop that belongs to the calling thread. `options` may be NULL: all defaults.
  * 0; RP_EINVAL: no size, a ring_size above 1 GiB, an allocator without resize, an unknown backend,
  * also as RP_BACKEND in the environment; RP_E2BIG; RP_EUNSUPPORTED: the backend that is named (AUTO
- * finds one), or a track; RP_ENOMEM; RP_EMFILE: no descriptors left; other errors of the system.
+ * finds one); RP_ENOMEM; RP_EMFILE: no descriptors left; other errors of the system.
  * Close it with rp_loop_close. */
 RP_API int rp_loop_open(const rp_loop_options *options, rp_loop **ret_loop);
 
@@ -116,6 +116,7 @@ typedef struct rp_loop_stats {
     uint32_t descriptors;  /* open for children now */
     uint32_t ptys;         /* open now */
     size_t memory_bytes;   /* rings and captures now */
+    uint64_t track_lost;   /* children that the track had to leave out, of all its loops */
 } rp_loop_stats;
 
 /** Fills as much of `ret_stats` as its size says; set the size before. 0; RP_EINVAL: no size;

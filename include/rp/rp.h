@@ -13,5 +13,6 @@
 #include "rp/loop.h"        /* the loop, timers, watches */
 #include "rp/process.h"     /* children */
 #include "rp/terminal.h"    /* terminals of children */
+#include "rp/track.h"       /* live children on disk */
 
 #endif
