@@ -296,7 +296,7 @@ static int milliseconds_left(const _Atomic uint64_t *until_ns)
 int rpi_cgroup_end(const char *path, const _Atomic uint64_t *until_ns)
 {
     const int events = open_file(path, "cgroup.events", O_RDONLY);
-    int r = events;
+    int r;
 
     if (events < 0) {
         return events;
