@@ -13,6 +13,10 @@
 #include "base/status.h"
 #include "core/track_store.h"
 
+enum {
+    CHECKPOINT_PAGES = 200 /* of the log: whoever opens the file reads it through */
+};
+
 typedef enum statement {
     BEGIN,
     COMMIT,
@@ -241,6 +245,11 @@ static int set_up(rpi_track_store *store, int wait_ms)
 
     (void)sqlite3_busy_timeout(store->database, wait_ms); /* cannot fail */
     (void)sqlite3_extended_result_codes(store->database, 1);
+    /* A short program is not to wait for the disk when it ends: what it wrote is moved into the
+     * file now and then, by whoever finds the log grown, and what is lost with the machine tells of
+     * processes that are lost with it. */
+    (void)sqlite3_db_config(store->database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    (void)sqlite3_wal_autocheckpoint(store->database, CHECKPOINT_PAGES);
     if (has_tables(store)) { /* by far the most frequent: nothing has to be locked */
         return execute(store, "PRAGMA synchronous = NORMAL");
     }

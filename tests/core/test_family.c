@@ -99,6 +99,7 @@ Test(tree_each, tells_parents_before_children_each_followed_by_its_own, .timeout
                            "pause", "end", "fork", "setsid", "write", "4", "c", "pause", "end",
                            "write", "4", "d", "pause"),
                      4);
+    stage_run_until_blocked(&one.on, one.root.pid);
     cr_assert_eq(rp_tree_each(&one.root, note, &all), 4);
     cr_assert_eq(all.infos[0].id.pid, one.root.pid);
     cr_assert_eq(all.infos[0].id.unique, one.root.unique);
