@@ -1,6 +1,7 @@
-/* JSON, as much as events need: flat objects of numbers, booleans, strings and lists of strings.
+/* JSON, as much as the programs need: objects of numbers, booleans, strings, lists of strings, and
+ * one list of flat objects.
  * Bytes that are not UTF-8 are repaired first (U+FFFD), then what JSON forbids in a string is
- * escaped. Called by events.c. */
+ * escaped. Called by events.c and cleanup_tracked.c. */
 #include "cli/json.h"
 
 #include <inttypes.h>
@@ -145,6 +146,51 @@ void rpi_cli_json_null(rpi_cli_json *json, const char *key)
 {
     add_key(json, key);
     add(json, "null");
+}
+
+/* The member follows a brace, and no other member. */
+static void drop_comma(rpi_cli_json *json, size_t at)
+{
+    if (!json->text.failed) {
+        memmove(json->text.data + at, json->text.data + at + 1, json->text.size - at - 1);
+        json->text.size--;
+    }
+}
+
+void rpi_cli_json_begin_object(rpi_cli_json *json, const char *key, const char *string)
+{
+    rpi_cli_buffer_clear(&json->text);
+    add(json, "{");
+    rpi_cli_json_string(json, key, string);
+    drop_comma(json, 1);
+}
+
+void rpi_cli_json_list_begin(rpi_cli_json *json, const char *key)
+{
+    add_key(json, key);
+    add(json, "[");
+    json->has_item = false;
+}
+
+void rpi_cli_json_item_begin(rpi_cli_json *json, const char *key, int64_t number)
+{
+    size_t at;
+
+    add(json, json->has_item ? ",{" : "{");
+    json->has_item = true;
+    at = json->text.size;
+    rpi_cli_json_int(json, key, number);
+    drop_comma(json, at);
+}
+
+void rpi_cli_json_item_end(rpi_cli_json *json)
+{
+    add(json, "}");
+}
+
+void rpi_cli_json_list_end(rpi_cli_json *json)
+{
+    add(json, "]");
 }
 
 bool rpi_cli_json_end(rpi_cli_json *json)

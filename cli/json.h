@@ -1,5 +1,6 @@
-/* Composes the events of --json: one JSON object a line, each with "event" and "at_ns" first. Text
- * is always valid UTF-8, whatever bytes it came from. Used by events.c alone. */
+/* Composes JSON: the events of --json, one object a line, each with "event" and "at_ns" first, and
+ * other objects with lists of objects in them. Text is always valid UTF-8, whatever bytes it came
+ * from. Used by events.c and cleanup_tracked.c. */
 #ifndef RPI_CLI_JSON_H
 #define RPI_CLI_JSON_H
 
@@ -13,6 +14,7 @@
 typedef struct rpi_cli_json {
     rpi_cli_buffer text;    /* the line so far; its `failed` is the whole line's */
     rpi_cli_buffer scratch; /* repaired text on its way to being escaped */
+    bool has_item;          /* in the list under way */
 } rpi_cli_json;
 
 void rpi_cli_json_begin(rpi_cli_json *json, const char *event, uint64_t at_ns);
@@ -23,6 +25,16 @@ void rpi_cli_json_int(rpi_cli_json *json, const char *key, int64_t number);
 void rpi_cli_json_uint(rpi_cli_json *json, const char *key, uint64_t number);
 void rpi_cli_json_bool(rpi_cli_json *json, const char *key, bool value);
 void rpi_cli_json_null(rpi_cli_json *json, const char *key);
+
+/** Another object than an event; its first member is a string. */
+void rpi_cli_json_begin_object(rpi_cli_json *json, const char *key, const char *string);
+
+/** A list of objects: list_begin, then item_begin with the first member of each and item_end, then
+ * list_end. Not in an item. */
+void rpi_cli_json_list_begin(rpi_cli_json *json, const char *key);
+void rpi_cli_json_item_begin(rpi_cli_json *json, const char *key, int64_t number);
+void rpi_cli_json_item_end(rpi_cli_json *json);
+void rpi_cli_json_list_end(rpi_cli_json *json);
 
 /** Ends the line. false: memory ran out on the way, the text is unusable. */
 bool rpi_cli_json_end(rpi_cli_json *json);

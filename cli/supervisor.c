@@ -47,6 +47,7 @@ struct supervisor {
     const rpi_cli_setup *setup;
     struct side sides[SIDE_COUNT];
     rpi_cli_events events;
+    rp_track *track; /* NULL: the command is not tracked */
     rp_loop *loop;
     rp_process *process;
     rp_watch *watch;
@@ -536,6 +537,32 @@ static void tell_refused(struct supervisor *supervisor, int error)
     rpi_cli_events_exit(&supervisor->events, &exit, RPI_CLI_FAILED);
 }
 
+/* What the library says of itself: that the command cannot be tracked, for one. */
+static void say_log(int level, const char *text, void *user)
+{
+    if (level <= 1) {
+        say(user, "%s", text);
+    }
+}
+
+/* So that the command can be found and ended should we be killed. It runs without, too. */
+static void open_track(struct supervisor *supervisor)
+{
+    const char *off = getenv("RUNNING_PROCESS_NO_TRACKING");
+    int r;
+
+    if (off != NULL && (strcmp(off, "1") == 0 || strcmp(off, "true") == 0)) {
+        return;
+    }
+    r = rp_track_open(NULL, &supervisor->track);
+    if (r < 0 && r != RP_EUNSUPPORTED) {
+        const char *detail = rp_error_detail();
+
+        say(supervisor, "the command is not tracked: %s",
+            detail[0] != '\0' ? detail : rp_strerror(r));
+    }
+}
+
 /* Everything between the writers and the end. 0, or what failed. */
 static int run(struct supervisor *supervisor)
 {
@@ -543,6 +570,10 @@ static int run(struct supervisor *supervisor)
     int r;
 
     loop_options.spawn_threads = RP_SPAWN_INLINE; /* one child: nothing to overlap */
+    open_track(supervisor);
+    loop_options.track = supervisor->track;
+    loop_options.log = say_log;
+    loop_options.log_user = supervisor;
     r = rp_loop_open(&loop_options, &supervisor->loop);
     if (r < 0) {
         say(supervisor, "cannot open a loop: %s", rp_strerror(r));
@@ -570,17 +601,19 @@ static int run(struct supervisor *supervisor)
     return r;
 }
 
-/* The writers first: what they hold is written, however long it takes. */
+/* The loop first, which may have something to say yet; then all that the writers hold is written,
+ * however long it takes. */
 static void close_all(struct supervisor *supervisor)
 {
+    /* After a failure it kills the command, and the code says 125 already. */
+    (void)rp_loop_close(supervisor->loop);
     for (int i = 0; i < SIDE_COUNT; i++) {
         if (supervisor->sides[i].owns_writer) {
             rpi_cli_writer_close(supervisor->sides[i].writer);
         }
     }
     rpi_cli_events_fini(&supervisor->events);
-    /* After a failure it kills the command, and the code says 125 already. */
-    (void)rp_loop_close(supervisor->loop);
+    rp_track_close(supervisor->track);
 }
 
 int rpi_cli_supervise(const rpi_cli_options *options, const rpi_cli_setup *setup)

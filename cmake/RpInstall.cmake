@@ -26,7 +26,7 @@ foreach(kind shared static)
 endforeach()
 
 if(RP_BUILD_CLI)
-    install(TARGETS running-process RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+    install(TARGETS running-process running-process-cleanup RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()
 
 install(
