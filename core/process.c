@@ -133,7 +133,8 @@ static void child_runs(rp_process *process, rpi_launch *launch)
         return;
     }
     if (process->track_row != NULL) {
-        rpi_track_register(process->track_row, process->pid, process->pidfd);
+        rpi_track_register(process->track_row, process->pid, process->pidfd,
+                           process->exit.launched_ns);
     }
     if (!process->closed) {
         open_pipes(process, launch);

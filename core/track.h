@@ -40,8 +40,8 @@ bool rpi_track_take_trouble(rp_track *track, uint32_t *seen, char *text, size_t 
 /** A row for a command that was checked; NULL: no memory, which is counted. */
 rpi_track_row *rpi_track_row_make(rp_track *track, const rp_command *command);
 
-/** The child runs. `pidfd` may be -1. */
-void rpi_track_register(rpi_track_row *row, int64_t pid, int pidfd);
+/** The child runs, made at the point `launched_ns`. `pidfd` may be -1. */
+void rpi_track_register(rpi_track_row *row, int64_t pid, int pidfd, uint64_t launched_ns);
 
 /** Before somebody tries to reap the child, and after a try that found it alive: nobody is written
  * down who may have another's number by then. */

@@ -127,8 +127,16 @@ static uint64_t distance(uint64_t a_ms, uint64_t b_ms)
 /* By our own row: exact, whatever became of the clock. */
 static bool is_same(const rpi_track_record *record, const rpi_identity *now, const char *boot)
 {
-    return strcmp(record->boot, boot) == 0 && record->id.start_ticks == now->start_ticks &&
-           (record->id.unique == 0 || now->unique == 0 || record->id.unique == now->unique);
+    if (strcmp(record->boot, boot) != 0) {
+        return false;
+    }
+    if (record->id.start_ticks != 0 && record->id.start_ticks != now->start_ticks) {
+        return false;
+    }
+    if (record->id.unique != 0 && now->unique != 0) {
+        return record->id.unique == now->unique;
+    }
+    return record->id.start_ticks != 0;
 }
 
 /* By the clock. Who had the number at the registration lived then: whoever got it afterwards has
@@ -291,6 +299,8 @@ int rp_track_cleanup(rp_track *track, rp_each_fn *killed, void *user)
         }
         error = error == 0 && r < 0 ? r : error; /* the others are cleaned all the same */
     }
+    r = rpi_track_store_tidy(store);
+    error = error == 0 && r < 0 ? r : error;
     rpi_track_store_close(store);
     free_all(&all);
     return error < 0 ? error : count;

@@ -2,8 +2,9 @@
  * is there, collects for some milliseconds, and writes all of it in one transaction. A child that
  * has ended by then is taken out of the queue again and costs nothing more.
  *
- * What a row must not become is the name of a stranger: the start of the child is read by the
- * thread, and counts only where the loop had not begun to reap the child by then (`ending`).
+ * What a row must not become is the name of a stranger. Where pidfds have no identity of their own
+ * (Linux before 6.9), the start of the child is read by the thread, and counts only where the loop
+ * had not begun to reap the child by then (`ending`).
  *
  * Threads: the loops' (register, unregister, let go), the track's own, and any that lists or
  * closes. What is not said to be somebody's is under the lock. */
@@ -170,12 +171,14 @@ static void enqueue(rp_track *track, rpi_track_row *row, rpi_track_row_state sta
     }
 }
 
-void rpi_track_register(rpi_track_row *row, int64_t pid, int pidfd)
+void rpi_track_register(rpi_track_row *row, int64_t pid, int pidfd, uint64_t launched_ns)
 {
     rp_track *track = row->track;
+    const uint64_t wall_ms = rpi_clock_wall_time_ms();
 
     row->record.id = (rpi_identity){.pid = pid, .unique = rpi_identity_unique(pidfd)};
-    row->record.registered_at = (double)rpi_clock_wall_time_ms() / 1000.0;
+    row->record.registered_at = (double)wall_ms / 1000.0;
+    row->record.created_at_ms = wall_ms - (rpi_clock_now_ns() - launched_ns) / RP_MILLISECOND;
     lock(track);
     if (track->queue_count < QUEUE_MAX) {
         enqueue(track, row, RPI_ROW_WAITING);
@@ -264,7 +267,8 @@ static int open_store(rp_track *track)
     return r < 0 ? r : rpi_track_store_open(track->path, LOCK_WAIT_MS, true, &track->store);
 }
 
-/* Reads when the child began; it may be gone already, or about to be. */
+/* Who the child is: by the kernel's own id of it, if there is one; else by its start, which is read
+ * now, and to read it costs as much as all else here. It may be gone already, or about to be. */
 static int identify(rpi_track_row *row)
 {
     rpi_proc_stat stat;
@@ -272,7 +276,7 @@ static int identify(rpi_track_row *row)
 
     row->is_absent = false;
     row->is_put_off = false;
-    if (row->record.id.start_ticks == 0) {
+    if (row->record.id.unique == 0 && row->record.id.start_ticks == 0) {
         r = rpi_proc_stat_read(row->record.id.pid, &stat);
         if (r == 0) {
             row->record.id.start_ticks = stat.start_ticks;

@@ -17,7 +17,7 @@ typedef struct rpi_track_store rpi_track_store;
 
 /** One row. Its texts are the caller's or, in a callback, the store's. */
 typedef struct rpi_track_record {
-    rpi_identity id; /* start_ticks and unique: 0 where the row does not tell */
+    rpi_identity id; /* start_ticks, unique: 0 where the row does not tell */
     uint64_t created_at_ms;
     double registered_at; /* seconds since 1970 */
     const char *boot;     /* "": the row does not tell */
@@ -46,6 +46,9 @@ int rpi_track_store_put(rpi_track_store *store, const rpi_track_record *record);
 
 /** Deletes the row with this number and start. None is no error. */
 int rpi_track_store_remove(rpi_track_store *store, int64_t pid, uint64_t created_at_ms);
+
+/** Deletes what is left of ours of rows that another program has deleted. */
+int rpi_track_store_tidy(rpi_track_store *store);
 
 /** All rows, the oldest registration first. */
 int rpi_track_store_each(rpi_track_store *store, rpi_track_record_fn *each, void *user);

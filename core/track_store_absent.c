@@ -58,6 +58,12 @@ int rpi_track_store_remove(rpi_track_store *store, int64_t pid, uint64_t created
     return refuse();
 }
 
+int rpi_track_store_tidy(rpi_track_store *store)
+{
+    (void)store;
+    return refuse();
+}
+
 int rpi_track_store_each(rpi_track_store *store, rpi_track_record_fn *each, void *user)
 {
     (void)store;

@@ -23,6 +23,7 @@ typedef enum statement {
     ROLLBACK,
     FORGET, /* earlier rows with the number */
     FORGET_IDENTITY,
+    TIDY,
     PUT,
     PUT_IDENTITY,
     REMOVE,
@@ -39,8 +40,12 @@ static const char *const texts[STATEMENT_COUNT] = {
     [FORGET_IDENTITY] = "DELETE FROM tracked_identities WHERE pid = ?1",
     [PUT] = "INSERT INTO tracked_processes (pid, created_at_ms, kind, command, cwd, originator,"
             " containment, registered_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [PUT_IDENTITY] = "INSERT INTO tracked_identities (pid, created_at_ms, boot_id, start_ticks,"
-                     " unique_id) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [TIDY] = "DELETE FROM tracked_identities WHERE NOT EXISTS (SELECT 1 FROM tracked_processes p"
+             " WHERE p.pid = tracked_identities.pid"
+             " AND p.created_at_ms = tracked_identities.created_at_ms)",
+    [PUT_IDENTITY] =
+        "INSERT OR REPLACE INTO tracked_identities (pid, created_at_ms, boot_id, start_ticks,"
+        " unique_id) VALUES (?1, ?2, ?3, ?4, ?5)",
     [REMOVE] = "DELETE FROM tracked_processes WHERE pid = ?1 AND created_at_ms = ?2",
     [REMOVE_IDENTITY] = "DELETE FROM tracked_identities WHERE pid = ?1 AND created_at_ms = ?2",
     [EACH] = "SELECT p.pid, p.created_at_ms, p.kind, p.command, p.cwd, p.originator,"
@@ -365,7 +370,9 @@ int rpi_track_store_put(rpi_track_store *store, const rpi_track_record *record)
 {
     int r = run_with(store, FORGET, record->id.pid, 0);
 
-    r = r < 0 ? r : run_with(store, FORGET_IDENTITY, record->id.pid, 0);
+    if (r == 0 && sqlite3_changes(store->database) > 0) {
+        r = run_with(store, FORGET_IDENTITY, record->id.pid, 0);
+    }
     r = r < 0 ? r : put_process(store, record);
     return r < 0 ? r : put_identity(store, record);
 }
@@ -375,6 +382,11 @@ int rpi_track_store_remove(rpi_track_store *store, int64_t pid, uint64_t created
     int r = run_with(store, REMOVE, pid, created_at_ms);
 
     return r < 0 ? r : run_with(store, REMOVE_IDENTITY, pid, created_at_ms);
+}
+
+int rpi_track_store_tidy(rpi_track_store *store)
+{
+    return run(store, TIDY);
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/track_store.h"
+#include "core/track.h"
 #include "rp/track.h"
 #include "tests/support/stage.h"
 
@@ -195,6 +195,15 @@ static rows *list(rp_track *track)
     return &all;
 }
 
+static bool note_record(const rpi_track_record *record, void *user)
+{
+    rows *all = user;
+
+    (void)record;
+    all->count++;
+    return true;
+}
+
 /* Whatever it does, it is there, and it is the one of its row. */
 static void check_alive(const char *state)
 {
@@ -335,6 +344,41 @@ Test(track, serves_the_loops_of_several_threads, .timeout = 300)
         cr_assert_eq(runners[i].failed, 0);
     }
     cr_assert_eq(count_rows(it.track), 0);
+    scene_close(&it);
+}
+
+/* As before Linux 6.9, without a pidfd: the start is read, unless somebody is about to reap it. */
+Test(track, goes_by_the_start_where_a_process_has_no_id_of_its_own, .timeout = 120)
+{
+    const rp_command command = stage_command(CHILD("pause"));
+    rpi_track_store *store = NULL;
+    rpi_track_row *row;
+    const rows *all;
+    rows none = {.count = 0};
+    scene it;
+
+    scene_open(&it);
+    row = rpi_track_row_make(it.track, &command);
+    rpi_track_register(row, getpid(), -1, rp_now_ns());
+    all = list(it.track);
+    cr_assert_eq(all->count, 1);
+    cr_assert_eq(all->infos[0].id.unique, 0);
+    check_alive(all->states[0]);
+    rpi_track_unregister(row);
+    cr_assert_eq(count_rows(it.track), 0);
+
+    row = rpi_track_row_make(it.track, &command);
+    rpi_track_set_ending(row, true);
+    rpi_track_register(row, getpid(), -1, rp_now_ns());
+    rpi_track_flush(it.track, 100 * RP_MILLISECOND);
+    cr_assert_eq(rpi_track_store_open(it.path, 5000, false, &store), 0);
+    cr_assert_eq(rpi_track_store_each(store, note_record, &none), 0);
+    rpi_track_store_close(store);
+    cr_assert_eq(none.count, 0, "it may be another by now");
+    rpi_track_set_ending(row, false);
+    cr_assert_eq(count_rows(it.track), 1, "it was not");
+    rpi_track_let_go(row);
+    cr_assert_eq(count_rows(it.track), 1, "it lives on");
     scene_close(&it);
 }
 
