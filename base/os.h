@@ -41,6 +41,7 @@ typedef int rpi_child_fn(void *argument); /* its result is the child's exit code
 
 typedef struct rpi_os_table {
     int (*open)(const char *path, int flags, mode_t mode);
+    int (*openat)(int folder, const char *path, int flags);
     int (*mkdir)(const char *path, mode_t mode);
     int (*rmdir)(const char *path);
     /** Entries of a folder as the kernel gives them (struct linux_dirent64): the bytes, 0 = all. */

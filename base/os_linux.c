@@ -57,6 +57,11 @@ static int os_open(const char *path, int flags, mode_t mode)
     return open(path, flags, mode);
 }
 
+static int os_openat(int folder, const char *path, int flags)
+{
+    return openat(folder, path, flags);
+}
+
 static ssize_t os_getdents64(int folder, void *memory, size_t size)
 {
     return syscall(SYS_getdents64, folder, memory, size);
@@ -202,6 +207,7 @@ os_thread_start(void *(*run)(void *), void *argument, size_t stack_size, void *r
 
 rpi_os_table rpi_os = {
     .open = os_open,
+    .openat = os_openat,
     .mkdir = mkdir,
     .rmdir = rmdir,
     .getdents64 = os_getdents64,

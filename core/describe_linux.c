@@ -11,6 +11,7 @@
 #include "core/environment.h"
 
 enum {
+    PATH_SIZE = 64,
     SCRATCH_FIRST = 16 * 1024,
     /* The system lets a program begin with 6 MiB of arguments and environment; one that points it
      * elsewhere afterwards is not followed further. */
@@ -24,12 +25,20 @@ int rpi_describer_open(rpi_describer **ret_describer)
     if (describer == NULL) {
         return -ENOMEM;
     }
+    describer->folder = rpi_os.open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (describer->folder < 0) {
+        const int r = -errno;
+
+        rpi_free(rpi_alloc_default(), describer, sizeof *describer);
+        return r;
+    }
     *ret_describer = describer;
     return 0;
 }
 
 void rpi_describer_close(rpi_describer *describer)
 {
+    (void)rpi_os.close(describer->folder); /* only read from */
     rpi_free(rpi_alloc_default(), describer->environment.text, describer->environment.capacity);
     rpi_free(rpi_alloc_default(), describer->command.text, describer->command.capacity);
     rpi_free(rpi_alloc_default(), describer, sizeof *describer);
@@ -79,10 +88,27 @@ static int read_all(int fd, rpi_scratch *scratch, size_t *ret_size)
     return 0;
 }
 
-/* One of the process's files, "environ" or "cmdline"; empty where it cannot be read. */
-static int read_text(rpi_scratch *scratch, int64_t pid, const char *name, size_t *ret_size)
+/* The path of a process's file below /proc. By hand, as it is done for each process of the system.
+ */
+static const char *path_of(int64_t pid, const char *name, char path[PATH_SIZE])
 {
-    char path[64];
+    const size_t size = strlen(name) + 1;
+    char *at = path + PATH_SIZE - size;
+
+    memcpy(at, name, size);
+    *--at = '/';
+    do {
+        *--at = (char)('0' + pid % 10);
+        pid /= 10;
+    } while (pid > 0 && at > path);
+    return at;
+}
+
+/* One of the process's files, "environ" or "cmdline"; empty where it cannot be read. */
+static int read_text(
+    rpi_describer *describer, rpi_scratch *scratch, int64_t pid, const char *name, size_t *ret_size)
+{
+    char path[PATH_SIZE];
     int fd;
     int r;
 
@@ -92,8 +118,7 @@ static int read_text(rpi_scratch *scratch, int64_t pid, const char *name, size_t
             return r;
         }
     }
-    (void)snprintf(path, sizeof path, "/proc/%lld/%s", (long long)pid, name);
-    fd = rpi_os.open(path, O_RDONLY | O_CLOEXEC, 0);
+    fd = rpi_os.openat(describer->folder, path_of(pid, name, path), O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         scratch->text[0] = '\0';
         *ret_size = 0;
@@ -132,7 +157,7 @@ static const char *find_value(const char *text, size_t size)
 int rpi_describe_originator(rpi_describer *describer, int64_t pid, const char **ret_value)
 {
     size_t size = 0;
-    int r = read_text(&describer->environment, pid, "environ", &size);
+    int r = read_text(describer, &describer->environment, pid, "environ", &size);
 
     if (r == 0) {
         *ret_value = find_value(describer->environment.text, size);
@@ -175,7 +200,7 @@ bool rpi_lived_at(int64_t pid, uint64_t start_ticks)
 static int describe_command(rpi_describer *describer, int64_t pid, const char **ret_command)
 {
     size_t size = 0;
-    int r = read_text(&describer->command, pid, "cmdline", &size);
+    int r = read_text(describer, &describer->command, pid, "cmdline", &size);
     char *text = describer->command.text;
 
     if (r < 0) {

@@ -18,13 +18,14 @@ typedef struct rpi_scratch {
 } rpi_scratch;
 
 typedef struct rpi_describer {
+    int folder; /* /proc; owned */
     rpi_scratch environment;
     rpi_scratch command;
     char name[RPI_PROC_NAME_SIZE];
     char cwd[4096];
 } rpi_describer;
 
-/** 0 or -ENOMEM. Of the default allocator: it serves functions that have no loop. */
+/** 0, -ENOMEM, -EMFILE, .... Of the default allocator: it serves functions that have no loop. */
 int rpi_describer_open(rpi_describer **ret_describer);
 void rpi_describer_close(rpi_describer *describer);
 

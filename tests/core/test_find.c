@@ -300,6 +300,42 @@ Test(find, counts_the_first_of_two_entries, .timeout = 60)
     crowd_close(&them);
 }
 
+typedef struct counted {
+    int64_t last;
+    int count;
+} counted;
+
+static bool count_ascending(const rp_process_info *info, void *user)
+{
+    counted *all = user;
+
+    cr_assert_gt(info->id.pid, all->last, "each once");
+    all->last = info->id.pid;
+    all->count++;
+    return true;
+}
+
+/* So many that threads share them. */
+Test(find, finds_thousands_each_once, .timeout = 120)
+{
+    const char *name = tool();
+    rp_command command = stage_command(CHILD("tree", "1", "1500", "4", "pause"));
+    counted all = {.count = 0};
+    rp_identity root;
+    crowd them;
+
+    crowd_open(&them);
+    command.originator = name;
+    cr_assert_eq(rp_identify(crowd_add(&them, &command), &root), 0);
+    for (int i = 0; i < 1500; i++) {
+        lifeline_await_byte(&them.ready);
+    }
+    cr_assert_eq(rp_find_by_originator(name, count_ascending, &all), 1501);
+    cr_assert_eq(all.count, 1501);
+    cr_assert_eq(rp_tree_kill(&root, 60 * RP_SECOND), 0);
+    crowd_close(&them);
+}
+
 Test(find, refuses_no_name, .timeout = 60)
 {
     found all = {.count = 0};
@@ -323,8 +359,8 @@ Test(find, reads_originators, .timeout = 60)
 
 Test(find, tells_of_each_failing_call, .timeout = 120)
 {
-    static const char *const entries[] = {"open",     "read",       "getdents64", "close",
-                                          "readlink", "pidfd_open", "fstat",      "eventfd"};
+    static const char *const entries[] = {"open",     "openat",     "read",  "getdents64", "close",
+                                          "readlink", "pidfd_open", "fstat", "eventfd"};
     const char *name = tool();
     crowd them;
 

@@ -115,6 +115,7 @@ void rpi_fault_memory_init(rpi_fault_memory *memory, unsigned fail_at)
 // clang-format off
 #define ENTRIES(X)                                                                                 \
     X(FAIL_ERRNO, int, open, (const char *a, int b, mode_t c), (a, b, c))                          \
+    X(FAIL_ERRNO, int, openat, (int a, const char *b, int c), (a, b, c))                           \
     X(FAIL_ERRNO, int, mkdir, (const char *a, mode_t b), (a, b))                                   \
     X(FAIL_ERRNO, int, rmdir, (const char *a), (a))                                                \
     X(FAIL_ERRNO, ssize_t, getdents64, (int a, void *b, size_t c), (a, b, c))                      \
