@@ -1,6 +1,10 @@
 # The tests of the programs: Python over the real thing, a file a subject.
 
-foreach(subject options output signals events pty tracking)
+set(subjects options output signals events pty)
+if(RP_HAVE_TRACK)
+    list(APPEND subjects tracking)
+endif()
+foreach(subject IN LISTS subjects)
     add_test(NAME cli_${subject} COMMAND Python3::Interpreter
                                          "${CMAKE_CURRENT_SOURCE_DIR}/cli/test_${subject}.py")
     set_tests_properties(
