@@ -15,10 +15,14 @@ enum {
     RPI_CGROUP_PATH_SIZE = 4096
 };
 
-/** Makes a cgroup called `name` below our own, and tries whether a child of ours can enter it. 0
- * and its path; RP_EUNSUPPORTED: no cgroup v2 is mounted, or too old a kernel (before 5.14);
- * RP_EACCES, RP_EPERM, ...: ours is not delegated to us, or mounted for reading only. */
-int rpi_cgroup_make(const char *name, char ret_path[RPI_CGROUP_PATH_SIZE]);
+/** The path of a cgroup called `name` below our own: 0; RP_EUNSUPPORTED: no cgroup v2 is mounted
+ * here; -ENAMETOOLONG. */
+int rpi_cgroup_name(const char *name, char ret_path[RPI_CGROUP_PATH_SIZE]);
+
+/** Makes it, and tries whether a child of ours can enter. 0; RP_EUNSUPPORTED: too old a kernel
+ * (before 5.14); RP_EACCES, RP_EPERM, ...: our own is not delegated to us, or mounted for reading
+ * only. */
+int rpi_cgroup_make(const char *path);
 
 /** Whether one could be made now, by making one. */
 bool rpi_cgroup_is_usable(void);

@@ -207,17 +207,28 @@ RPI_CHILD_CODE static int try_to_enter(void *argument)
     return r < 0 ? (int)-r : 0;
 }
 
-int rpi_cgroup_make(const char *name, char ret_path[RPI_CGROUP_PATH_SIZE])
+int rpi_cgroup_name(const char *name, char ret_path[RPI_CGROUP_PATH_SIZE])
 {
     char own[RPI_CGROUP_PATH_SIZE];
     char path[RPI_CGROUP_PATH_SIZE];
-    char file[RPI_CGROUP_PATH_SIZE];
-    int r = find_own(own);
+    const int r = find_own(own);
 
     if (r < 0) {
         return r;
     }
-    if (!join(path, own, name) || !join(file, path, "cgroup.procs")) {
+    if (!join(path, own, name)) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(ret_path, path, sizeof path);
+    return 0;
+}
+
+int rpi_cgroup_make(const char *path)
+{
+    char file[RPI_CGROUP_PATH_SIZE];
+    int r;
+
+    if (!join(file, path, "cgroup.procs")) {
         return -ENAMETOOLONG;
     }
     if (rpi_os.mkdir(path, 0755) < 0) {
@@ -233,10 +244,8 @@ int rpi_cgroup_make(const char *name, char ret_path[RPI_CGROUP_PATH_SIZE])
     }
     if (r < 0) {
         (void)rpi_cgroup_remove(path); /* nobody is in it */
-        return r;
     }
-    memcpy(ret_path, path, sizeof path);
-    return 0;
+    return r;
 }
 
 bool rpi_cgroup_is_usable(void)
@@ -246,7 +255,8 @@ bool rpi_cgroup_is_usable(void)
 
     (void)snprintf(name, sizeof name, "running-process.%lld.%llx.probe", (long long)rpi_os_pid(),
                    (unsigned long long)rpi_clock_now_ns());
-    return rpi_cgroup_make(name, path) == 0 && rpi_cgroup_remove(path) == 0;
+    return rpi_cgroup_name(name, path) == 0 && rpi_cgroup_make(path) == 0 &&
+           rpi_cgroup_remove(path) == 0;
 }
 
 /* ---- ending ------------------------------------------------------------------------------ */

@@ -6,8 +6,11 @@
  *
  * The end: all are stopped (SIGSTOP), and looked for again until nobody new is found, so that
  * nobody can fork or react any more; then all are killed; then it is looked again until nobody is
- * left. Signals go to pidfds of processes whose start was asked for after they were opened, so that
- * none reaches a stranger.
+ * left. The system lists its processes first and is asked about each afterwards: who is listed,
+ * forks and ends before he is asked has hidden a child. So a look says that nobody is left only
+ * when nobody in it, as far as he may be a member, has ended since the look before. Signals go to
+ * pidfds of processes whose start was asked for after they were opened, so that none reaches a
+ * stranger.
  *
  * Used by core/ in threads of its own, and by the guard program. One thread at a time. */
 #ifndef RPI_BASE_MEMBERS_H
@@ -34,6 +37,7 @@ typedef struct rpi_known {
     uint64_t start_ticks; /* since the boot */
     uint64_t seen_ticks;  /* when it was last there */
     bool is_stopped;      /* SIGSTOP was sent, or refused */
+    bool is_dead;         /* when it was last seen: a zombie */
 } rpi_known;
 
 /** A process as the last look saw it. */
@@ -50,6 +54,7 @@ typedef struct rpi_members {
     uint64_t since_ticks; /* nobody who is older is a member */
     bool only_groups;     /* only the leaders and who is in the process groups that they led */
     bool is_sorted;       /* `known` is, by number */
+    bool is_settled;      /* in the last look nobody ended who may have forked just before */
     rpi_known *known;     /* owned */
     size_t known_count, known_capacity;
     rpi_seen *seen; /* owned; by number */
@@ -67,6 +72,9 @@ void rpi_members_fini(rpi_members *members);
 
 /** A leader, which was there at `seen_ticks` at the latest: 0 or -ENOMEM. */
 int rpi_members_add(rpi_members *members, int64_t pid, uint64_t start_ticks, uint64_t seen_ticks);
+
+/** It was a leader, and is none any more: it is gone, and so is who was in its group. */
+void rpi_members_remove(rpi_members *members, int64_t pid, uint64_t start_ticks);
 
 /** Looks once: how many members are alive, or -errno: the processes cannot be looked through. They
  * stand in `seen`. */

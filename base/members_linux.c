@@ -23,6 +23,7 @@ enum {
     TEXT_FIRST = 16 * 1024,
     TEXT_LARGEST = 8 * 1024 * 1024, /* more than exec allows */
     STOP_LOOKS_MAX = 64,            /* after which the rest is killed as it comes */
+    CALM_LOOKS_MAX = 32,            /* that find nobody, while others of the system come and go */
     AWAITED_MAX = 64,
     SLICE_MS = 20 /* the longest wait: `until_ns` may have come nearer */
 };
@@ -139,6 +140,18 @@ int rpi_members_add(rpi_members *members, int64_t pid, uint64_t start_ticks, uin
 
     members->is_sorted = false;
     return append_known(members, &known);
+}
+
+void rpi_members_remove(rpi_members *members, int64_t pid, uint64_t start_ticks)
+{
+    rpi_known *known;
+
+    sort_known(members);
+    known = find_known(members, pid, start_ticks);
+    if (known != NULL) {
+        *known = members->known[--members->known_count];
+        members->is_sorted = false;
+    }
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
@@ -303,6 +316,7 @@ static int note(rpi_members *members, int64_t pid)
     int r = read_stat(pid, &seen);
 
     if (r < 0) {
+        members->is_settled = members->is_settled && r != RP_ESRCH;
         return r == -ENOMEM ? r : 0; /* gone meanwhile, or hidden from us */
     }
     seen.is_member = find_known(members, pid, seen.start_ticks) != NULL;
@@ -334,6 +348,7 @@ static int read_all(rpi_members *members)
         return -errno;
     }
     members->seen_count = 0;
+    members->is_settled = true;
     while (r == 0 && (entry = readdir(folder)) != NULL) {
         const int64_t pid = strtoll(entry->d_name, NULL, 10); /* 0: no process */
 
@@ -433,11 +448,15 @@ static int learn(rpi_members *members, uint64_t now_ticks)
         members->known_count = count;
         if (known != NULL) {
             known->seen_ticks = now_ticks;
+            members->is_settled = members->is_settled && (seen->is_alive || known->is_dead);
+            known->is_dead = !seen->is_alive;
             continue;
         }
+        members->is_settled = false;
         r = append_known(members, &(rpi_known){.pid = seen->pid,
                                                .start_ticks = seen->start_ticks,
-                                               .seen_ticks = now_ticks});
+                                               .seen_ticks = now_ticks,
+                                               .is_dead = !seen->is_alive});
         if (r < 0) {
             return r;
         }
@@ -590,15 +609,17 @@ int rpi_members_end(rpi_members *members, const _Atomic uint64_t *until_ns)
     for (int looks = 1; alive > 0 && stop_new(members) > 0 && looks < STOP_LOOKS_MAX; looks++) {
         alive = rpi_members_look(members);
     }
-    while (alive > 0) {
+    for (int calm = 0;
+         alive > 0 || (alive == 0 && !members->is_settled && calm < CALM_LOOKS_MAX);) {
         const bool is_late = left_ns(until_ns) == 0;
 
         kill_all(members);
-        if (!is_late) {
+        if (alive > 0 && !is_late) {
             await_some(members, until_ns);
         }
+        calm = alive > 0 ? 0 : calm + 1;
         alive = rpi_members_look(members);
-        if (is_late) {
+        if (alive > 0 && is_late) {
             break;
         }
     }

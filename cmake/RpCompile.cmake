@@ -57,6 +57,7 @@ function(rp_compile_library target)
     target_compile_definitions(
         ${target}
         PRIVATE "RP_API=__attribute__((visibility(\"default\")))"
+                "RPI_GUARD_PROGRAM=\"${CMAKE_INSTALL_FULL_LIBEXECDIR}/running-process-guard\""
                 "RPI_VERSION=\"${PROJECT_VERSION}\"" ${RP_URING_DEFINITIONS}
                 ${RP_REGEX_DEFINITIONS})
     target_link_libraries(

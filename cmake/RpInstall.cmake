@@ -25,6 +25,7 @@ foreach(kind shared static)
         DESTINATION "${package_dir}")
 endforeach()
 
+install(TARGETS running-process-guard RUNTIME DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}")
 if(RP_BUILD_CLI)
     install(TARGETS running-process running-process-cleanup RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()

@@ -39,6 +39,7 @@ void rpi_groups_init(rp_loop *loop)
     rpi_list_init(&groups->jobs);
     rpi_list_init(&groups->waiting);
     rpi_async_init(&loop->reactor, &groups->bell, on_bell);
+    rpi_guard_init(loop);
 }
 
 /* ---- jobs ------------------------------------------------------------------------------ */
@@ -204,6 +205,9 @@ static void group_free(rp_group *group, bool forked)
         rpi_free(allocator, group->originator, strlen(group->originator) + 1);
     }
     rpi_group_cgroup_close(group, forked);
+    if (group->is_guarded && !forked) {
+        rpi_guard_tell(group->loop, "- %s", group->mark);
+    }
     rpi_free(allocator, group->traces, group->trace_capacity * sizeof *group->traces);
     rpi_free(allocator, group, sizeof *group);
 }
@@ -312,11 +316,20 @@ void rpi_group_join(rp_group *group, rp_process *process)
     rpi_list_append(&group->processes, &process->group_node);
 }
 
+static void tell_leader(const rp_group *group, char verb, int64_t pid, uint64_t start_ticks)
+{
+    if (group->is_guarded && start_ticks > 0) {
+        rpi_guard_tell(group->loop, "%c %s %lld %llu", verb, group->mark, (long long)pid,
+                       (unsigned long long)start_ticks);
+    }
+}
+
 void rpi_group_started(rp_process *process)
 {
     if (process->group->cgroup == NULL) {
         /* Not readable: it is found by its mark. */
         (void)rpi_start_of(process->pid, &process->start_ticks);
+        tell_leader(process->group, 'l', process->pid, process->start_ticks);
     }
 }
 
@@ -348,8 +361,12 @@ static void prune_traces(rp_group *group)
     size_t kept = 0;
 
     for (size_t i = 0; i < group->trace_count; i++) {
-        if (process_group_exists(group->traces[i].pid)) {
-            group->traces[kept++] = group->traces[i];
+        const rpi_group_trace *trace = &group->traces[i];
+
+        if (process_group_exists(trace->pid)) {
+            group->traces[kept++] = *trace;
+        } else {
+            tell_leader(group, 'e', trace->pid, trace->start_ticks);
         }
     }
     group->trace_count = kept;
@@ -380,11 +397,15 @@ static void add_trace(rp_group *group, const rpi_group_trace *trace)
 
 void rpi_group_ended(rp_process *process)
 {
-    if (process->start_ticks > 0 && process->pid > 0 && process->own_group &&
-        process_group_exists(process->pid)) {
+    if (process->start_ticks == 0) {
+        return;
+    }
+    if (process->own_group && process->pid > 0 && process_group_exists(process->pid)) {
         add_trace(process->group, &(rpi_group_trace){.pid = process->pid,
                                                      .start_ticks = process->start_ticks,
                                                      .ended_ticks = rpi_ticks_now()});
+    } else {
+        tell_leader(process->group, 'e', process->pid, process->start_ticks);
     }
     process->start_ticks = 0;
 }
@@ -397,8 +418,6 @@ void rpi_group_leave(rp_process *process)
     rpi_list_remove(&process->group_node);
     free_if_over(group);
 }
-
-/* ---- the public functions --------------------------------------------------------------- */
 
 static int read_options(const rp_group_options *options, rp_group_options *ret_options)
 {
@@ -428,18 +447,104 @@ static rp_grade allowed_grade(void)
     return value != NULL && strcmp(value, "scan") == 0 ? RP_GRADE_SCAN : RP_GRADE_KERNEL;
 }
 
-/* Gives the group the strongest grade; where that is not KERNEL: 0 or why. */
-static int choose_grade(rp_group *group)
+/* ---- the guard ------------------------------------------------------------------------------ */
+
+static void tell_group(rp_group *group)
+{
+    rpi_guard_tell(group->loop, "+ %s %llu %s", group->mark, (unsigned long long)group->since_ticks,
+                   group->cgroup != NULL ? group->cgroup : "-");
+}
+
+/* Of a group that another guard was told of. */
+static void tell_again(rp_group *group)
+{
+    tell_group(group);
+    for (rpi_list *node = group->processes.next; node != &group->processes; node = node->next) {
+        const rp_process *process = RPI_CONTAINER(node, rp_process, group_node);
+
+        tell_leader(group, 'l', process->pid, process->start_ticks);
+    }
+    for (size_t i = 0; i < group->trace_count; i++) {
+        tell_leader(group, 'l', group->traces[i].pid, group->traces[i].start_ticks);
+    }
+}
+
+/* Lets the guard watch the group too: 0, or why there is none. */
+static int guard_group(rp_group *group)
+{
+    rp_loop *loop = group->loop;
+    const int r = rpi_guard_start(loop);
+
+    if (r < 0) {
+        return r;
+    }
+    for (rpi_list *node = loop->groups.groups.next; r > 0 && node != &loop->groups.groups;
+         node = node->next) {
+        rp_group *other = RPI_CONTAINER(node, rp_group, node);
+
+        if (!other->survives_crash) {
+            other->is_guarded = true;
+            tell_again(other);
+        }
+    }
+    group->is_guarded = true;
+    tell_group(group);
+    return 0;
+}
+
+void rpi_groups_lost_guard(rp_loop *loop)
+{
+    rpi_list *node;
+
+    for (node = loop->groups.groups.next; node != &loop->groups.groups; node = node->next) {
+        RPI_CONTAINER(node, rp_group, node)->is_guarded = false;
+    }
+    rpi_loop_log(loop, 0, "the guard has ended: groups outlive a caller that dies");
+}
+
+/* ---- the public functions --------------------------------------------------------------- */
+
+/* A cgroup for the group: 0 or why it has none. The guard knows of it before it is there, so that
+ * none stays behind. */
+static int open_cgroup(rp_group *group)
+{
+    int r;
+
+    if (allowed_grade() < RP_GRADE_KERNEL) {
+        return 0;
+    }
+    r = rpi_group_cgroup_name(group);
+    if (r == 0 && group->is_guarded) {
+        rpi_guard_tell(group->loop, "- %s", group->mark);
+        tell_group(group);
+    }
+    r = r < 0 ? r : rpi_group_cgroup_open(group);
+    if (r < 0 && group->is_guarded) {
+        rpi_guard_tell(group->loop, "- %s", group->mark);
+        tell_group(group);
+    }
+    return r;
+}
+
+/* Gives the group the strongest grade that can be had: 0, or RP_EUNSUPPORTED: it is too weak. */
+static int choose_grade(rp_group *group, rp_grade grade_min)
 {
     const rp_grade allowed = allowed_grade();
     const rp_grade reached = rpi_group_scan_grade();
-    const int r = allowed < RP_GRADE_KERNEL ? 0 : rpi_group_cgroup_open(group);
+    const int guard = group->survives_crash ? 0 : guard_group(group);
+    const int cgroup = open_cgroup(group);
 
     group->grade = reached < allowed ? reached : allowed;
     if (group->cgroup != NULL) {
         group->grade = RP_GRADE_KERNEL;
     }
-    return r;
+    if (rp_group_grade(group) >= grade_min) {
+        return 0;
+    }
+    return rpi_detail(RP_EUNSUPPORTED, "grade_min: %d cannot be reached, only %d: %s: %s",
+                      (int)grade_min, (int)rp_group_grade(group),
+                      cgroup < 0 ? "a cgroup" : "the guard",
+                      rp_strerror(cgroup < 0 ? cgroup : guard));
 }
 
 static int group_make(rp_loop *loop, const rp_group_options *options, rp_group **ret_group)
@@ -484,11 +589,8 @@ int rp_group_open(rp_loop *loop, const rp_group_options *options, rp_group **ret
     if (r < 0) {
         return r;
     }
-    r = choose_grade(group);
-    if (group->grade < full.grade_min) {
-        r = rpi_detail(RP_EUNSUPPORTED,
-                       "grade_min: %d cannot be reached here, only %d; a cgroup of its own: %s",
-                       (int)full.grade_min, (int)group->grade, rp_strerror(r));
+    r = choose_grade(group, full.grade_min);
+    if (r < 0) {
         group_free(group, false);
         return r;
     }
@@ -499,7 +601,15 @@ int rp_group_open(rp_loop *loop, const rp_group_options *options, rp_group **ret
 
 rp_grade rp_group_grade(const rp_group *group)
 {
-    return group->grade;
+    if (group->survives_crash || group->is_guarded || group->grade < RP_GRADE_SCAN) {
+        return group->grade;
+    }
+    return RP_GRADE_SCAN; /* however it is held, nobody holds it when the caller dies */
+}
+
+bool rp_group_is_guarded(const rp_group *group)
+{
+    return group->is_guarded;
 }
 
 int rp_group_kill(rp_group *group,
@@ -621,6 +731,7 @@ void rpi_groups_fini(rp_loop *loop)
         }
         group_free(group, false);
     }
+    rpi_guard_close(loop);
     rpi_async_fini(&groups->bell);
 }
 
@@ -639,4 +750,5 @@ void rpi_groups_fini_forked(rp_loop *loop)
         group->job = NULL;
         group_free(group, true);
     }
+    rpi_guard_close_forked(loop);
 }

@@ -20,6 +20,7 @@
 
 #include "base/list.h"
 #include "base/members.h"
+#include "core/guard.h"
 #include "reactor/reactor.h"
 #include "rp/group.h"
 
@@ -64,6 +65,7 @@ struct rp_group {
     rpi_group_state state;
     rp_grade grade;
     bool survives_crash;
+    bool is_guarded;
     bool awaits_launches; /* the job is over, but is done again when launches under way are */
     bool is_dirty;        /* something of it may live: a process joined since it was empty */
     char mark[RPI_GROUP_MARK_SIZE];
@@ -88,6 +90,7 @@ typedef struct rpi_groups {
     uint32_t running;
     uint64_t next; /* number of the next group, for its mark */
     rpi_async bell;
+    rpi_guard guard;
 } rpi_groups;
 
 typedef struct rp_process rp_process;
@@ -103,6 +106,9 @@ bool rpi_groups_are_busy(const rp_loop *loop);
 void rpi_groups_fini(rp_loop *loop);
 /** The same in a forked child, where the threads do not exist. */
 void rpi_groups_fini_forked(rp_loop *loop);
+
+/** The guard has ended by itself. */
+void rpi_groups_lost_guard(rp_loop *loop);
 
 /* ---- for processes ---- */
 
@@ -139,7 +145,9 @@ void rpi_survivors_fini(rpi_survivors *survivors, const rp_allocator *allocator)
 
 /* ---- group_cgroup_linux.c ---- */
 
-/** Gives the group a cgroup: 0, or why it cannot have one. */
+/** Gives the group the path that its cgroup will have: 0, or why it cannot have one. */
+int rpi_group_cgroup_name(rp_group *group);
+/** Makes it: 0; or why it cannot, and then there is no path either. */
 int rpi_group_cgroup_open(rp_group *group);
 /** Removes it, unless it is only forgotten, as in a forked child. */
 void rpi_group_cgroup_close(rp_group *group, bool forget);

@@ -17,7 +17,7 @@ enum {
     EVENTS_SIZE = 512
 };
 
-int rpi_group_cgroup_open(rp_group *group)
+int rpi_group_cgroup_name(rp_group *group)
 {
     const rp_allocator *allocator = &group->loop->allocator;
     char name[RPI_GROUP_MARK_SIZE + sizeof "running-process."];
@@ -26,18 +26,27 @@ int rpi_group_cgroup_open(rp_group *group)
     int r;
 
     (void)snprintf(name, sizeof name, "running-process.%s", group->mark);
-    r = rpi_cgroup_make(name, path);
+    r = rpi_cgroup_name(name, path);
     if (r < 0) {
         return r;
     }
     size = strlen(path) + 1;
     group->cgroup = rpi_alloc(allocator, size);
     if (group->cgroup == NULL) {
-        (void)rpi_cgroup_remove(path); /* nobody is in it */
         return RP_ENOMEM;
     }
     memcpy(group->cgroup, path, size);
     return 0;
+}
+
+int rpi_group_cgroup_open(rp_group *group)
+{
+    const int r = rpi_cgroup_make(group->cgroup);
+
+    if (r < 0) {
+        rpi_group_cgroup_close(group, true);
+    }
+    return r;
 }
 
 void rpi_group_cgroup_close(rp_group *group, bool forget)

@@ -18,6 +18,7 @@ ROOMS = {
     "reactor": {"reactor", "base", "rp"},
     "pty": {"pty", "reactor", "base", "rp"},
     "core": {"core", "pty", "reactor", "base", "rp"},
+    "guard": {"guard", "base", "rp"},
     "cli": {"cli", "rp"},
     "bench": {"bench", "rp"},
     "examples": {"rp"},

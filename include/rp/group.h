@@ -9,6 +9,12 @@
  *     ...
  *     rp_group_close(group);
  *
+ * When the caller dies without closing its groups, by SIGKILL too, the guard ends them: the program
+ * running-process-guard, which a loop starts for its first group and which is told of them all
+ * (survive_crash: not of that one). It is found where the library was installed for; the variable
+ * RUNNING_PROCESS_GUARD names another file. Where there is none, a line in the loop's log says so,
+ * and the grade.
+ *
  * How strongly the system holds them is the group's grade: it is chosen when the group is opened,
  * the strongest that works there, and can be asked for. Conventions: rp/base.h. */
 #ifndef RP_GROUP_H
@@ -56,8 +62,13 @@ typedef struct rp_group_options {
  * RP_EMFILE. */
 RP_API int rp_group_open(rp_loop *loop, const rp_group_options *options, rp_group **ret_group);
 
-/** The grade that is reached. */
+/** The grade that is reached. Of a group that is to end with the caller (not survive_crash) at most
+ * RP_GRADE_SCAN while there is no guard, however it is held; that may change when the guard ends.
+ */
 RP_API rp_grade rp_group_grade(const rp_group *group);
+
+/** Whether a guard ends the group when the caller dies. */
+RP_API bool rp_group_is_guarded(const rp_group *group);
 
 /** Kills all members and looks again until nobody is left, for `timeout_ns` at most (0: kills,
  * looks once; RP_FOREVER). Commands of the group that have not begun are cancelled. `emptied`, if
