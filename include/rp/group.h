@@ -1,6 +1,5 @@
 /* running-process: groups: children that end together, with all that they have started, whatever
- * became of its parents. A command names its group (rp_command.group). What ends them when the
- * caller dies without closing is not there yet.
+ * became of its parents; also when the caller dies. A command names its group (rp_command.group).
  *
  *     rp_group_options options = RP_INIT(rp_group_options);
  *     rp_group_open(loop, &options, &group);
@@ -51,8 +50,8 @@ typedef enum rp_grade {
 typedef struct rp_group_options {
     size_t size;
     const char *originator; /* for commands that name none; as rp_command.originator */
-    bool survive_crash;     /* true: leave the children when the caller dies without closing; so
-                               far they are left in any case */
+    bool survive_crash;     /* true: leave the children, and their cgroup, when the caller dies
+                               without closing */
     rp_grade grade_min;     /* not reached: RP_EUNSUPPORTED; 0 = any */
 } rp_group_options;
 #define RP_GROUP_OPTIONS_INIT RP_INIT(rp_group_options)

@@ -3,6 +3,7 @@
  * copy of the test that opens a loop of its own; all whom it starts hold a pipe of the test's. */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/members.h"
 #include "core/loop.h"
 #include "tests/group/rig.h"
@@ -190,6 +192,32 @@ PLOT_TEST(is_not_kept_waiting_by_a_copy_of_the_host)
     host_forget(of);
 }
 
+/* Those that a host left which nobody guarded. */
+static void remove_cgroups(pid_t host)
+{
+    char path[RPI_CGROUP_PATH_SIZE];
+    char prefix[64];
+    char *name = NULL;
+    struct dirent *entry;
+    DIR *folder;
+
+    if (rpi_cgroup_name("x", path) != 0) {
+        return; /* there are none here */
+    }
+    name = strrchr(path, '/') + 1;
+    *name = '\0';
+    folder = opendir(path);
+    cr_assert_not_null(folder);
+    (void)snprintf(prefix, sizeof prefix, "running-process.%d.", host);
+    while ((entry = readdir(folder)) != NULL) {
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0) {
+            (void)snprintf(name, sizeof path - (size_t)(name - path), "%s", entry->d_name);
+            cr_assert_eq(rpi_cgroup_remove(path), 0);
+        }
+    }
+    (void)closedir(folder);
+}
+
 PLOT_TEST(leaves_a_group_that_survives_a_crash)
 {
     const _Atomic uint64_t until_ns = RP_FOREVER;
@@ -209,6 +237,7 @@ PLOT_TEST(leaves_a_group_that_survives_a_crash)
     rpi_members_init(&members, rpi_alloc_default(), "survivors");
     cr_assert_eq(rpi_members_end(&members, &until_ns), 0);
     rpi_members_fini(&members);
+    remove_cgroups(host);
     lifeline_await_end(&of->line);
     host_forget(of);
 }

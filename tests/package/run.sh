@@ -47,7 +47,7 @@ library=$(dirname "$(find "$prefix" -name librunning-process.a)")
 
 # ---- what lies there ----
 
-for file in "$library/librunning-process.so.1" "$prefix/bin/running-process"; do
+for file in "$library/librunning-process.so.1" "$prefix/bin/running-process" "$prefix/libexec/running-process-guard"; do
     [ -e "$file" ] || fail "not installed: $file"
 done
 foreign=$(find "$prefix/include" -type f ! -path '*/rp/*.h')
