@@ -242,11 +242,28 @@ static void log_survivors(rp_group *group, const rpi_group_job *job)
     }
 }
 
+/* Lets the job be done once more, by the next turn. */
+static void job_again(rpi_group_job *job)
+{
+    rpi_groups *groups = &job->group->loop->groups;
+
+    rpi_survivors_fini(&job->survivors, job->allocator);
+    atomic_store(&job->is_over, false);
+    job->runs = false;
+    job->is_early = false;
+    rpi_list_append(&groups->waiting, &job->node);
+    rpi_async_send(&groups->bell); /* out of the loop, as it may call back */
+}
+
 /* The job is over: tells who is left. */
 static void group_over(rp_group *group, rpi_group_job *job)
 {
     if (has_launches(group)) {
         group->awaits_launches = true;
+        return;
+    }
+    if (job->is_early) { /* what was launched meanwhile may have left somebody */
+        job_again(job);
         return;
     }
     group->job = NULL;
@@ -287,6 +304,7 @@ static int group_end(rp_group *group, rp_stop_reason reason)
     if (r < 0) {
         return r;
     }
+    job->is_early = has_launches(group);
     r = job_start(group->loop, job);
     if (r < 0) {
         job_free(job);
@@ -336,18 +354,11 @@ void rpi_group_started(rp_process *process)
 void rpi_group_failed(rp_process *process)
 {
     rp_group *group = process->group;
-    rpi_groups *groups = &process->loop->groups;
-    rpi_group_job *job = group->job;
 
-    if (!group->awaits_launches || has_launches(group)) {
-        return;
+    if (group->awaits_launches && !has_launches(group)) {
+        group->awaits_launches = false;
+        job_again(group->job);
     }
-    group->awaits_launches = false;
-    rpi_survivors_fini(&job->survivors, job->allocator);
-    atomic_store(&job->is_over, false);
-    job->runs = false;
-    rpi_list_append(&groups->waiting, &job->node);
-    rpi_async_send(&groups->bell); /* out of the loop, as it may call back */
 }
 
 static bool process_group_exists(int64_t pid)

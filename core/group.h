@@ -47,6 +47,7 @@ typedef struct rpi_group_job {
     rpi_async *bell;           /* borrowed */
     pthread_t thread;
     bool runs;
+    bool is_early; /* it was begun while children were being launched: they could not be seen yet */
     atomic_bool is_over;
     int result; /* members alive, or an error: it is not known */
     rpi_survivors survivors;
