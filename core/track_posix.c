@@ -492,7 +492,6 @@ static void *track_main(void *argument)
     uint64_t again_ns = AGAIN_FIRST_NS;
     uint64_t give_up_at_ns = RP_FOREVER;
 
-    rpi_identity_boot(track->boot);
     lock(track);
     while (await_work(track)) {
         if (track->closing && give_up_at_ns == RP_FOREVER) {
@@ -623,6 +622,7 @@ int rp_track_open(const char *path, rp_track **ret_track)
         return RP_ENOMEM;
     }
     track->owner_pid = rpi_os_pid();
+    rpi_identity_boot(track->boot);
     rpi_list_init(&track->queue);
     rpi_list_init(&track->links);
     r = rpi_track_path_find(path, &track->path);
