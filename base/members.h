@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/alloc.h"
+#include "base/proc_linux.h"
 
 /** The variable that holds the marks of all groups that a process is in, outermost first, with a
  * comma between them. */
@@ -59,12 +60,8 @@ typedef struct rpi_members {
     size_t known_count, known_capacity;
     rpi_seen *seen; /* owned; by number */
     size_t seen_count, seen_capacity;
-    char *text; /* owned; of environments */
-    size_t text_capacity;
+    rpi_scratch environment; /* the last that was read */
 } rpi_members;
-
-/** Now, in ticks since the boot, as /proc counts the starts of processes. */
-uint64_t rpi_ticks_now(void);
 
 /** Empty. `mark` may be NULL: it is told by its leaders only. */
 void rpi_members_init(rpi_members *members, const rp_allocator *allocator, const char *mark);
@@ -83,8 +80,5 @@ int rpi_members_look(rpi_members *members);
 /** Ends all members, as told above, at the latest at `*until_ns` of the monotonic clock, which
  * another thread may bring nearer. How many are alive after the last look, or -errno as above. */
 int rpi_members_end(rpi_members *members, const _Atomic uint64_t *until_ns);
-
-/** When the process with this number began: 0 or -errno; RP_ESRCH: there is none. */
-int rpi_start_of(int64_t pid, uint64_t *ret_start_ticks);
 
 #endif

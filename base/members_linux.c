@@ -2,50 +2,26 @@
  * might be new members; then it goes through what it has until nobody is added any more. */
 #include "base/members.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/os.h"
+#include "base/proc_linux.h"
+#include "base/scan_linux.h"
 
 enum {
-    STAT_SIZE = 1024,
     KNOWN_FIRST = 32,
     SEEN_FIRST = 512,
-    TEXT_FIRST = 16 * 1024,
-    TEXT_LARGEST = 8 * 1024 * 1024, /* more than exec allows */
-    STOP_LOOKS_MAX = 64,            /* after which the rest is killed as it comes */
-    CALM_LOOKS_MAX = 32,            /* that find nobody, while others of the system come and go */
+    STOP_LOOKS_MAX = 64, /* after which the rest is killed as it comes */
+    CALM_LOOKS_MAX = 32, /* that find nobody, while others of the system come and go */
     AWAITED_MAX = 64,
     SLICE_MS = 20 /* the longest wait: `until_ns` may have come nearer */
 };
-
-/* Fields of /proc/PID/stat behind the name, by the numbers that proc(5) gives them. */
-enum {
-    FIELD_PARENT = 4,
-    FIELD_GROUP = 5,
-    FIELD_SESSION = 6,
-    FIELD_THREADS = 20,
-    FIELD_START = 22
-};
-
-uint64_t rpi_ticks_now(void)
-{
-    const uint64_t per_second = (uint64_t)sysconf(_SC_CLK_TCK);
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_BOOTTIME, &now); /* cannot fail: Linux 2.6.39 has it */
-    return (uint64_t)now.tv_sec * per_second +
-           (uint64_t)now.tv_nsec / (UINT64_C(1000000000) / per_second);
-}
 
 void rpi_members_init(rpi_members *members, const rp_allocator *allocator, const char *mark)
 {
@@ -61,7 +37,7 @@ void rpi_members_fini(rpi_members *members)
 
     rpi_free(allocator, members->known, members->known_capacity * sizeof *members->known);
     rpi_free(allocator, members->seen, members->seen_capacity * sizeof *members->seen);
-    rpi_free(allocator, members->text, members->text_capacity);
+    rpi_free(allocator, members->environment.text, members->environment.capacity);
     *members = (rpi_members){.allocator = allocator};
 }
 
@@ -154,95 +130,7 @@ void rpi_members_remove(rpi_members *members, int64_t pid, uint64_t start_ticks)
     }
 }
 
-/* ---- reading ---------------------------------------------------------------------------- */
-
-/* The bytes of a file, at most size - 1 of them and a NUL: or -errno. */
-static ssize_t read_file(int64_t pid, const char *name, char *text, size_t size)
-{
-    char path[64];
-    size_t filled = 0;
-    ssize_t got = 1;
-    int fd;
-
-    (void)snprintf(path, sizeof path, "/proc/%lld/%s", (long long)pid, name);
-    fd = rpi_os.open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0) {
-        return -errno;
-    }
-    while (got > 0 && filled < size - 1) {
-        got = rpi_os.read(fd, text + filled, size - 1 - filled);
-        filled += got > 0 ? (size_t)got : 0;
-    }
-    got = got < 0 ? -errno : (ssize_t)filled;
-    (void)rpi_os.close(fd); /* only read */
-    text[filled] = '\0';
-    return got;
-}
-
-/* 0; RP_ESRCH: it is gone; another -errno. */
-static int read_stat(int64_t pid, rpi_seen *ret_seen)
-{
-    char text[STAT_SIZE];
-    int64_t fields[FIELD_START + 1] = {0};
-    const ssize_t size = read_file(pid, "stat", text, sizeof text);
-    char *rest = size > 0 ? strrchr(text, ')') : NULL; /* the name before it may hold anything */
-
-    if (size < 0 && size != -ENOENT) {
-        return (int)size;
-    }
-    if (rest == NULL || strlen(rest) < 4) {
-        return RP_ESRCH;
-    }
-    *ret_seen = (rpi_seen){.pid = pid, .is_alive = rest[2] != 'Z' && rest[2] != 'X'};
-    rest += 3;
-    for (int i = FIELD_PARENT; i <= FIELD_START; i++) {
-        fields[i] = strtoll(rest, &rest, 10);
-    }
-    ret_seen->parent = fields[FIELD_PARENT];
-    ret_seen->group = fields[FIELD_GROUP];
-    ret_seen->session = fields[FIELD_SESSION];
-    ret_seen->start_ticks = (uint64_t)fields[FIELD_START];
-    /* Its first thread has ended, the others have not. */
-    ret_seen->is_alive = ret_seen->is_alive || fields[FIELD_THREADS] > 1;
-    return 0;
-}
-
-int rpi_start_of(int64_t pid, uint64_t *ret_start_ticks)
-{
-    rpi_seen seen;
-    const int r = read_stat(pid, &seen);
-
-    if (r == 0) {
-        *ret_start_ticks = seen.start_ticks;
-    }
-    return r;
-}
-
-/* Its environment when its program began, as far as the buffer is allowed to grow; 0 bytes where it
- * is not for us or gone. Or -ENOMEM. */
-static ssize_t read_environment(rpi_members *members, int64_t pid)
-{
-    ssize_t size = 0;
-
-    for (;;) {
-        const size_t capacity =
-            members->text_capacity == 0 ? TEXT_FIRST : 2 * members->text_capacity;
-        char *text = NULL;
-
-        if (members->text != NULL) {
-            size = read_file(pid, "environ", members->text, members->text_capacity);
-            if (size < (ssize_t)members->text_capacity - 1 || capacity > TEXT_LARGEST) {
-                return size < 0 ? 0 : size;
-            }
-        }
-        text = rpi_resize(members->allocator, members->text, members->text_capacity, capacity);
-        if (text == NULL) {
-            return -ENOMEM;
-        }
-        members->text = text;
-        members->text_capacity = capacity;
-    }
-}
+/* ---- looking ----------------------------------------------------------------------------- */
 
 /* Whether `mark` stands in the list of marks. */
 static bool has_mark(const char *list, const char *mark)
@@ -263,31 +151,22 @@ static bool has_mark(const char *list, const char *mark)
 }
 
 /* Whether its environment says that it is a member: 1, 0 or -ENOMEM. */
-static int is_marked(rpi_members *members, int64_t pid)
+static int is_marked(rpi_members *members, int proc, int64_t pid)
 {
-    static const char name[] = RPI_GROUP_NAME "=";
-    ssize_t size = 0;
-    size_t at = 0;
+    const char *list = NULL;
+    size_t size = 0;
+    int r = 0;
 
     if (members->mark[0] == '\0' || members->only_groups) {
         return 0;
     }
-    size = read_environment(members, pid);
-    if (size < 0) {
-        return (int)size;
+    r = rpi_proc_whole_read(members->allocator, proc, pid, "environ", &members->environment, &size);
+    if (r < 0) {
+        return r;
     }
-    for (; at < (size_t)size; at += strlen(members->text + at) + 1) {
-        const char *entry = members->text + at;
-
-        if (strncmp(entry, name, sizeof name - 1) == 0 &&
-            has_mark(entry + sizeof name - 1, members->mark)) {
-            return 1;
-        }
-    }
-    return 0;
+    list = rpi_proc_environment_find(members->environment.text, size, RPI_GROUP_NAME);
+    return list != NULL && has_mark(list, members->mark);
 }
-
-/* ---- looking ----------------------------------------------------------------------------- */
 
 static int append_seen(rpi_members *members, const rpi_seen *seen)
 {
@@ -309,19 +188,26 @@ static int append_seen(rpi_members *members, const rpi_seen *seen)
     return 0;
 }
 
-/* A process of the system: is it a member by itself? */
-static int note(rpi_members *members, int64_t pid)
+/* A process of the system: is it a member by itself? `proc`: /proc, open. */
+static int note(rpi_members *members, int proc, int64_t pid)
 {
+    rpi_proc_stat stat;
     rpi_seen seen;
-    int r = read_stat(pid, &seen);
+    int r = rpi_proc_stat_read(pid, &stat);
 
     if (r < 0) {
         members->is_settled = members->is_settled && r != RP_ESRCH;
         return r == -ENOMEM ? r : 0; /* gone meanwhile, or hidden from us */
     }
+    seen = (rpi_seen){.pid = pid,
+                      .parent = stat.parent,
+                      .group = stat.group,
+                      .session = stat.session,
+                      .start_ticks = stat.start_ticks,
+                      .is_alive = rpi_proc_is_alive(&stat)};
     seen.is_member = find_known(members, pid, seen.start_ticks) != NULL;
     if (!seen.is_member && seen.start_ticks >= members->since_ticks && pid != rpi_os_pid()) {
-        r = is_marked(members, pid);
+        r = is_marked(members, proc, pid);
         if (r < 0) {
             return r;
         }
@@ -340,23 +226,22 @@ static int by_seen_pid(const void *a, const void *b)
 
 static int read_all(rpi_members *members)
 {
-    DIR *folder = opendir("/proc");
-    struct dirent *entry;
-    int r = 0;
+    rpi_scan scan;
+    int64_t pid = 0;
+    int r = rpi_scan_open(&scan);
 
-    if (folder == NULL) {
-        return -errno;
+    if (r < 0) {
+        return r;
     }
     members->seen_count = 0;
     members->is_settled = true;
-    while (r == 0 && (entry = readdir(folder)) != NULL) {
-        const int64_t pid = strtoll(entry->d_name, NULL, 10); /* 0: no process */
-
-        if (pid > 0) {
-            r = note(members, pid);
+    while ((r = rpi_scan_next(&scan, &pid)) > 0) {
+        r = note(members, scan.folder, pid);
+        if (r < 0) {
+            break;
         }
     }
-    (void)closedir(folder); /* read only: nothing can be lost */
+    rpi_scan_close(&scan);
     if (r == 0 && members->seen_count > 1) {
         qsort(members->seen, members->seen_count, sizeof *members->seen, by_seen_pid);
     }
@@ -490,7 +375,7 @@ static int hold(const rpi_seen *seen)
     uint64_t start_ticks = 0;
 
     if (pidfd >= 0 &&
-        (rpi_start_of(seen->pid, &start_ticks) < 0 || start_ticks != seen->start_ticks)) {
+        (rpi_proc_start_read(seen->pid, &start_ticks) < 0 || start_ticks != seen->start_ticks)) {
         (void)rpi_os.close(pidfd); /* it only holds */
         return -1;
     }

@@ -11,12 +11,6 @@
 #include "core/identity.h"
 #include "rp/contain.h"
 
-/** A text that grows. */
-typedef struct rpi_scratch {
-    char *text; /* owned */
-    size_t capacity;
-} rpi_scratch;
-
 typedef struct rpi_describer {
     int folder; /* /proc; owned */
     rpi_scratch environment;

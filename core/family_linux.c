@@ -3,14 +3,12 @@
 #include "core/family_linux.h"
 
 #include <errno.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/os.h"
+#include "base/scan_linux.h"
 #include "base/status.h"
-#include "core/scan_linux.h"
 
 enum {
     MEMBERS_FIRST = 64,
@@ -93,20 +91,10 @@ static int add(rpi_family *family, const rpi_kin *member)
 
 /* ---- open and close ---------------------------------------------------------------------- */
 
-static uint64_t ticks_now(void)
-{
-    struct timespec now;
-    const uint64_t per_second = (uint64_t)sysconf(_SC_CLK_TCK);
-
-    (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * per_second +
-           (uint64_t)now.tv_nsec / (UINT64_C(1000000000) / per_second);
-}
-
 int rpi_family_open(const rpi_identity *root, rpi_family **ret_family)
 {
     rpi_family *family = rpi_alloc(rpi_alloc_default(), sizeof *family);
-    const rpi_kin member = {.id = *root, .seen_ticks = ticks_now()};
+    const rpi_kin member = {.id = *root, .seen_ticks = rpi_ticks_now()};
     int r;
 
     if (family == NULL) {
@@ -146,8 +134,8 @@ static bool see(const rpi_family *family, rpi_kin *member, const rpi_proc_stat *
     }
     member->parent = stat->parent;
     member->look = family->look;
-    member->seen_ticks = ticks_now();
-    member->is_gone = stat->state == 'Z' || stat->state == 'X';
+    member->seen_ticks = rpi_ticks_now();
+    member->is_gone = !rpi_proc_is_alive(stat);
     return true;
 }
 

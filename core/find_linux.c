@@ -11,9 +11,9 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/scan_linux.h"
 #include "base/status.h"
 #include "core/describe_linux.h"
-#include "core/scan_linux.h"
 #include "core/spawn.h"
 
 enum {

@@ -11,9 +11,9 @@
 
 #include "base/console.h"
 #include "base/os.h"
+#include "base/proc_linux.h"
 #include "base/status.h"
 #include "core/loop.h"
-#include "core/proc_linux.h"
 #include "core/process.h"
 
 #ifndef P_PIDFD

@@ -346,7 +346,7 @@ void rpi_group_started(rp_process *process)
 {
     if (process->group->cgroup == NULL) {
         /* Not readable: it is found by its mark. */
-        (void)rpi_start_of(process->pid, &process->start_ticks);
+        (void)rpi_proc_start_read(process->pid, &process->start_ticks);
         tell_leader(process->group, 'l', process->pid, process->start_ticks);
     }
 }

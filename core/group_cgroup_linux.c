@@ -79,7 +79,7 @@ static void see(int64_t pid, void *user)
     rpi_group_job *job = user;
     uint64_t start_ticks = 0;
 
-    if (rpi_start_of(pid, &start_ticks) == 0 && job->result >= 0) {
+    if (rpi_proc_start_read(pid, &start_ticks) == 0 && job->result >= 0) {
         const int r = rpi_members_add(&job->members, pid, start_ticks, rpi_ticks_now());
 
         job->result = r < 0 ? r : job->result;

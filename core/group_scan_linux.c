@@ -23,7 +23,7 @@ rp_grade rpi_group_scan_grade(void)
         return RP_GRADE_GROUP; /* nobody could be signalled without danger for others */
     }
     (void)rpi_os.close(pidfd); /* it only holds */
-    return rpi_start_of(rpi_os_pid(), &start_ticks) < 0 ? RP_GRADE_GROUP : RP_GRADE_SCAN;
+    return rpi_proc_start_read(rpi_os_pid(), &start_ticks) < 0 ? RP_GRADE_GROUP : RP_GRADE_SCAN;
 }
 
 /* ---- who survived -------------------------------------------------------------------- */

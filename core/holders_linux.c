@@ -17,11 +17,11 @@
 #include <unistd.h>
 
 #include "base/os.h"
+#include "base/scan_linux.h"
 #include "base/status.h"
 #include "core/describe_linux.h"
 #include "core/loop.h"
 #include "core/process.h"
-#include "core/scan_linux.h"
 #include "rp/contain.h"
 
 enum {

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/proc_linux.h"
+#include "base/proc_linux.h"
 #include "rp/process.h"
 
 enum {

@@ -18,7 +18,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/os.h"
-#include "core/proc_linux.h"
+#include "base/proc_linux.h"
 #include "rp/base.h"
 
 enum {

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "base/proc_linux.h"
+#include "base/scan_linux.h"
 #include "core/loop.h"
-#include "core/proc_linux.h"
 #include "core/process.h"
-#include "core/scan_linux.h"
 
 enum {
     CAPACITY_FIRST = 64,
@@ -76,7 +76,7 @@ static int add_member(rp_loop *loop, int64_t pid, const rpi_proc_stat *stat)
         .session = stat->session,
         .pid = pid,
         .group = stat->group,
-        .alive = stat->state != 'Z' && stat->state != 'X',
+        .alive = rpi_proc_is_alive(stat),
     };
     return 0;
 }

@@ -161,7 +161,7 @@ static verdict judge(const rpi_track_record *record, rpi_identity *ret_now, char
     bool same;
 
     if (rpi_identity_of(record->id.pid, ret_now) < 0 ||
-        rpi_proc_stat_read(record->id.pid, &stat) < 0 || stat.state == 'Z' || stat.state == 'X') {
+        rpi_proc_stat_read(record->id.pid, &stat) < 0 || !rpi_proc_is_alive(&stat)) {
         return VERDICT_GONE;
     }
     *ret_state = stat.state;

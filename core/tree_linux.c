@@ -11,10 +11,10 @@
 
 #include "base/assert.h"
 #include "base/os.h"
+#include "base/proc_linux.h"
+#include "base/scan_linux.h"
 #include "core/loop.h"
-#include "core/proc_linux.h"
 #include "core/process.h"
-#include "core/scan_linux.h"
 
 /* Waited for at once; more are seen at the next look, when these have ended. */
 enum {
@@ -52,8 +52,7 @@ static bool is_member(int64_t pid, membership of)
     rpi_proc_stat stat;
 
     return rpi_proc_stat_read(pid, &stat) == 0 && (of.group == 0 || stat.group == of.group) &&
-           (of.session == 0 || stat.session == of.session) && stat.state != 'Z' &&
-           stat.state != 'X';
+           (of.session == 0 || stat.session == of.session) && rpi_proc_is_alive(&stat);
 }
 
 static void on_member_exit(rpi_op *op);

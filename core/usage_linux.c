@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "core/proc_linux.h"
-#include "core/scan_linux.h"
+#include "base/proc_linux.h"
+#include "base/scan_linux.h"
 #include "rp/base.h"
 
 enum {

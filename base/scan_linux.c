@@ -1,5 +1,5 @@
 /* See scan_linux.h. The entries are read as the kernel packs them, without the C library's DIR. */
-#include "core/scan_linux.h"
+#include "base/scan_linux.h"
 
 #include <errno.h>
 #include <fcntl.h>

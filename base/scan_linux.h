@@ -3,8 +3,8 @@
  * allocated, and what begins or ends meanwhile may be seen or not. The kernel gives the entries in
  * ascending order, so that a process which is started during the look is seen by it, unless the
  * numbers wrap. */
-#ifndef RPI_CORE_SCAN_LINUX_H
-#define RPI_CORE_SCAN_LINUX_H
+#ifndef RPI_BASE_SCAN_LINUX_H
+#define RPI_BASE_SCAN_LINUX_H
 
 #include <stddef.h>
 #include <stdint.h>
