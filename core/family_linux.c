@@ -6,13 +6,15 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/os.h"
 #include "base/scan_linux.h"
 #include "base/status.h"
 
 enum {
     MEMBERS_FIRST = 64,
-    LOOKS_MAX = 16 /* of rp_tree_each, after which what still grows is told as it is */
+    LOOKS_MAX = 16,     /* of rp_tree_each, after which what still grows is told as it is */
+    CALM_LOOKS_MAX = 32 /* that find nobody, while others of the system come and go */
 };
 #define NONE UINT32_MAX
 
@@ -205,8 +207,18 @@ static int look_at(rpi_family *family, int64_t pid)
     rpi_proc_stat stat;
     int r;
 
-    if (rpi_proc_stat_read(pid, &stat) < 0 || (known != NULL && see(family, known, &stat))) {
+    r = rpi_proc_stat_read(pid, &stat);
+    if (r < 0) {
+        family->is_settled = family->is_settled && r != RP_ESRCH;
         return 0;
+    }
+    if (known != NULL) {
+        const bool was_gone = known->is_gone;
+
+        if (see(family, known, &stat)) {
+            family->is_settled = family->is_settled && (was_gone || !known->is_gone);
+            return 0;
+        }
     }
     r = is_kin(family, pid, &stat);
     if (r <= 0) {
@@ -241,6 +253,7 @@ int rpi_family_look(rpi_family *family)
         return r;
     }
     family->look++;
+    family->is_settled = true;
     while ((r = rpi_scan_next(&scan, &pid)) > 0) {
         r = look_at(family, pid);
         if (r < 0) {
@@ -250,6 +263,28 @@ int rpi_family_look(rpi_family *family)
     }
     rpi_scan_close(&scan);
     return r < 0 ? r : count;
+}
+
+int rpi_family_look_all(rpi_family *family, int looks_max, uint64_t until_ns)
+{
+    int calm = 0;
+
+    for (int i = 0; i < looks_max; i++) {
+        int r;
+
+        if (i > 0 && rpi_clock_now_ns() >= until_ns) {
+            break;
+        }
+        r = rpi_family_look(family);
+        if (r < 0) {
+            return r;
+        }
+        calm = r > 0 ? 0 : calm + 1;
+        if (r == 0 && (family->is_settled || calm == CALM_LOOKS_MAX)) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 size_t rpi_family_count_alive(rpi_family *family)
@@ -403,10 +438,7 @@ int rp_tree_each(const rp_identity *root, rp_each_fn *each, void *user)
     if (r < 0) {
         return r;
     }
-    r = 1;
-    for (int i = 0; r > 0 && i < LOOKS_MAX; i++) {
-        r = rpi_family_look(family);
-    }
+    r = rpi_family_look_all(family, LOOKS_MAX, RP_FOREVER);
     r = r < 0 ? r : tell_all(family, each, user);
     rpi_family_close(family);
     return r;

@@ -37,6 +37,7 @@ struct rpi_family {
     uint64_t root_ticks; /* when the root began */
     uint32_t look;
     int64_t self;
+    bool is_settled;    /* in the last look nobody ended who may have forked just before */
     bool spares_self;   /* the calling process is never put among `members` */
     bool includes_self; /* it belongs there */
     rpi_kin_fn *on_new; /* NULL: nothing */
@@ -46,8 +47,15 @@ struct rpi_family {
 int rpi_family_open(const rpi_identity *root, rpi_family **ret_family);
 void rpi_family_close(rpi_family *family);
 
-/** Looks once: how many new members were found, or an error of the system. */
+/** Looks once: how many new members were found, or an error of the system. The system lists its
+ * processes first and is asked about each afterwards: who is listed, forks and ends before he is
+ * asked has hidden a child. So a look that finds nobody counts only if it `is_settled`. */
 int rpi_family_look(rpi_family *family);
+
+/** Looks until a look finds nobody new and is settled, at most `looks_max` times, and not again
+ * after `until_ns`: 0, 1: it was not to be had; or an error of the system. Where others of the
+ * system keep ending, unsettled looks that find nobody are made 32 times at most. */
+int rpi_family_look_all(rpi_family *family, int looks_max, uint64_t until_ns);
 
 /** The indexes of all members, parents before children, each followed by its own: an array of
  * `count` to be released with rpi_free, or NULL: no memory. Sets depths. */

@@ -19,6 +19,7 @@
 enum {
     AWAITED_MAX = 64,
     FREEZE_LOOKS_MAX = 64,
+    END_LOOKS_MAX = 64,
     PAUSE_MS = 5 /* where no descriptor is left to wait with */
 };
 
@@ -48,16 +49,13 @@ static void kill_member(rpi_family *family, rpi_kin *member)
 
 static int freeze(rpi_family *family, uint64_t until_ns)
 {
-    int r = 1;
+    int r;
 
     for (size_t i = 0; i < family->count; i++) {
         stop_member(family, &family->members[i]);
     }
     family->on_new = stop_member;
-    for (int i = 0; r > 0 && i < FREEZE_LOOKS_MAX && (i == 0 || rpi_clock_now_ns() < until_ns);
-         i++) {
-        r = rpi_family_look(family);
-    }
+    r = rpi_family_look_all(family, FREEZE_LOOKS_MAX, until_ns);
     family->on_new = kill_member; /* who is found from now on is late */
     return r < 0 ? r : 0;
 }
@@ -133,10 +131,10 @@ static int await_end(rpi_family *family, uint64_t until_ns)
         const size_t alive = rpi_family_count_alive(family);
         int r;
 
-        if (alive == 0) {
-            r = rpi_family_look(family);
-            if (r <= 0) {
-                return r;
+        if (alive == 0) { /* a new one, found just now, is being killed */
+            r = rpi_family_look_all(family, is_late ? 1 : END_LOOKS_MAX, until_ns);
+            if (r <= 0 || (is_late && rpi_family_count_alive(family) == 0)) {
+                return r < 0 ? r : 0;
             }
             continue;
         }

@@ -4,11 +4,13 @@
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/os.h"
 #include "rp/contain.h"
 #include "tests/support/stage.h"
 
@@ -126,6 +128,64 @@ Test(tree_each, tells_parents_before_children_each_followed_by_its_own, .timeout
     cr_assert_eq(rp_tree_kill(&one.root, 60 * RP_SECOND), 0);
     tree_end(&one);
     cr_assert_eq(rp_tree_each(&one.root, note, &all), RP_ESRCH);
+}
+
+/* The moment between the list of processes and the question about one of them: that one forks, ends
+ * and is reaped, and its child is not in the list. */
+static struct {
+    rpi_os_table system;
+    tree *tree;
+    char path[64];
+    bool is_over;
+} hidden;
+
+static int open_late(const char *path, int flags, mode_t mode)
+{
+    if (!hidden.is_over && strcmp(path, hidden.path) == 0) {
+        lifeline_tell(&hidden.tree->hold);
+        lifeline_await_byte(&hidden.tree->line);
+        while (access(path, F_OK) == 0) {
+            (void)sched_yield();
+        }
+        hidden.is_over = true;
+    }
+    return hidden.system.open(path, flags, mode);
+}
+
+static ssize_t list_no_more(int folder, void *memory, size_t size)
+{
+    static bool was_cut;
+
+    if (hidden.is_over && !was_cut) {
+        was_cut = true;
+        return 0;
+    }
+    return hidden.system.getdents64(folder, memory, size);
+}
+
+Test(tree_each, finds_who_was_hidden_by_a_parent_that_ended_meanwhile, .timeout = 120)
+{
+    seen all = {.stop_at = SEEN_MAX};
+    tree one;
+
+    tree_start_child(&one,
+                     CHILD("ignore", "17", "fork", "wait", "3", "fork", "write", "4", "c", "pause",
+                           "end", "exit", "0", "end", "write", "4", "r", "pause"),
+                     1);
+    cr_assert_eq(rp_tree_each(&one.root, note, &all), 2);
+    hidden.system = rpi_os;
+    hidden.tree = &one;
+    (void)snprintf(hidden.path, sizeof hidden.path, "/proc/%lld/stat",
+                   (long long)all.infos[1].id.pid);
+    rpi_os.open = open_late;
+    rpi_os.getdents64 = list_no_more;
+    all.count = 0;
+    cr_assert_eq(rp_tree_each(&one.root, note, &all), 2);
+    rpi_os = hidden.system;
+    cr_assert(hidden.is_over);
+    cr_assert_neq(all.infos[1].parent_pid, one.root.pid);
+    cr_assert_eq(rp_tree_kill(&one.root, 60 * RP_SECOND), 0);
+    tree_end(&one);
 }
 
 Test(tree_each, holds_the_caller_like_anybody, .timeout = 60)
