@@ -25,7 +25,7 @@ enum {
 
 void rpi_members_init(rpi_members *members, const rp_allocator *allocator, const char *mark)
 {
-    *members = (rpi_members){.allocator = allocator};
+    *members = (rpi_members){.allocator = allocator, .environment.allocator = allocator};
     if (mark != NULL) {
         (void)snprintf(members->mark, sizeof members->mark, "%s", mark); /* one of ours: it fits */
     }
@@ -37,8 +37,8 @@ void rpi_members_fini(rpi_members *members)
 
     rpi_free(allocator, members->known, members->known_capacity * sizeof *members->known);
     rpi_free(allocator, members->seen, members->seen_capacity * sizeof *members->seen);
-    rpi_free(allocator, members->environment.text, members->environment.capacity);
-    *members = (rpi_members){.allocator = allocator};
+    rpi_scratch_free(&members->environment);
+    *members = (rpi_members){.allocator = allocator, .environment.allocator = allocator};
 }
 
 /* ---- who was seen before ------------------------------------------------------------- */
@@ -160,7 +160,7 @@ static int is_marked(rpi_members *members, int proc, int64_t pid)
     if (members->mark[0] == '\0' || members->only_groups) {
         return 0;
     }
-    r = rpi_proc_whole_read(members->allocator, proc, pid, "environ", &members->environment, &size);
+    r = rpi_proc_whole_read(proc, pid, "environ", &members->environment, &size);
     if (r < 0) {
         return r;
     }

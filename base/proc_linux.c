@@ -188,10 +188,10 @@ uint64_t rpi_proc_disk_bytes(int64_t pid)
 
 /* ---- whole files ------------------------------------------------------------------------ */
 
-static int grow(const rp_allocator *allocator, rpi_scratch *scratch)
+static int grow(rpi_scratch *scratch)
 {
     const size_t capacity = scratch->capacity == 0 ? SCRATCH_FIRST : 2 * scratch->capacity;
-    char *text = rpi_resize(allocator, scratch->text, scratch->capacity, capacity);
+    char *text = rpi_resize(scratch->allocator, scratch->text, scratch->capacity, capacity);
 
     if (text == NULL) {
         return -ENOMEM;
@@ -202,7 +202,7 @@ static int grow(const rp_allocator *allocator, rpi_scratch *scratch)
 }
 
 /* Reads all there is, and terminates it: 0, also where it ends early; or -ENOMEM. */
-static int read_all(const rp_allocator *allocator, int fd, rpi_scratch *scratch, size_t *ret_size)
+static int read_all(int fd, rpi_scratch *scratch, size_t *ret_size)
 {
     size_t size = 0;
 
@@ -210,7 +210,7 @@ static int read_all(const rp_allocator *allocator, int fd, rpi_scratch *scratch,
         ssize_t n;
 
         if (size + 1 >= scratch->capacity && scratch->capacity < SCRATCH_MAX) {
-            int r = grow(allocator, scratch);
+            int r = grow(scratch);
 
             if (r < 0) {
                 return r;
@@ -246,12 +246,8 @@ static const char *path_of(int64_t pid, const char *name, char path[PATH_SIZE])
     return at;
 }
 
-int rpi_proc_whole_read(const rp_allocator *allocator,
-                        int proc,
-                        int64_t pid,
-                        const char *name,
-                        rpi_scratch *scratch,
-                        size_t *ret_size)
+int rpi_proc_whole_read(
+    int proc, int64_t pid, const char *name, rpi_scratch *scratch, size_t *ret_size)
 {
     char path[PATH_SIZE];
     int fd;
@@ -259,7 +255,7 @@ int rpi_proc_whole_read(const rp_allocator *allocator,
 
     *ret_size = 0;
     if (scratch->capacity == 0) {
-        r = grow(allocator, scratch);
+        r = grow(scratch);
         if (r < 0) {
             return r;
         }
@@ -269,9 +265,16 @@ int rpi_proc_whole_read(const rp_allocator *allocator,
     if (fd < 0) {
         return 0;
     }
-    r = read_all(allocator, fd, scratch, ret_size);
+    r = read_all(fd, scratch, ret_size);
     (void)rpi_os.close(fd); /* only read */
     return r;
+}
+
+void rpi_scratch_free(rpi_scratch *scratch)
+{
+    rpi_free(scratch->allocator, scratch->text, scratch->capacity);
+    scratch->text = NULL;
+    scratch->capacity = 0;
 }
 
 const char *rpi_proc_environment_find(const char *text, size_t size, const char *name)

@@ -28,7 +28,8 @@ typedef struct rpi_proc_stat {
 
 /** A text that grows. */
 typedef struct rpi_scratch {
-    char *text; /* owned */
+    const rp_allocator *allocator; /* borrowed; set before the first use, the rest 0 */
+    char *text;                    /* owned */
     size_t capacity;
 } rpi_scratch;
 
@@ -63,12 +64,10 @@ int rpi_proc_file_read(const char *path, char *text, size_t text_size);
 /** Reads all of the file `name` ("environ", "cmdline") in the process's folder, up to 8 MiB, and
  * terminates it. `proc`: /proc, open. 0, also where it is not for us, gone or ends early: *ret_size
  * is what there was; or -ENOMEM. */
-int rpi_proc_whole_read(const rp_allocator *allocator,
-                        int proc,
-                        int64_t pid,
-                        const char *name,
-                        rpi_scratch *scratch,
-                        size_t *ret_size);
+int rpi_proc_whole_read(
+    int proc, int64_t pid, const char *name, rpi_scratch *scratch, size_t *ret_size);
+
+void rpi_scratch_free(rpi_scratch *scratch);
 
 /** The value of the first entry `name` in the text of an environment, terminated by its own NUL or
  * the text's end; NULL: there is none. */

@@ -24,6 +24,8 @@ int rpi_describer_open(rpi_describer **ret_describer)
         rpi_free(rpi_alloc_default(), describer, sizeof *describer);
         return r;
     }
+    describer->environment.allocator = rpi_alloc_default();
+    describer->command.allocator = rpi_alloc_default();
     *ret_describer = describer;
     return 0;
 }
@@ -31,8 +33,8 @@ int rpi_describer_open(rpi_describer **ret_describer)
 void rpi_describer_close(rpi_describer *describer)
 {
     (void)rpi_os.close(describer->folder); /* only read from */
-    rpi_free(rpi_alloc_default(), describer->environment.text, describer->environment.capacity);
-    rpi_free(rpi_alloc_default(), describer->command.text, describer->command.capacity);
+    rpi_scratch_free(&describer->environment);
+    rpi_scratch_free(&describer->command);
     rpi_free(rpi_alloc_default(), describer, sizeof *describer);
 }
 
@@ -41,8 +43,7 @@ void rpi_describer_close(rpi_describer *describer)
 int rpi_describe_originator(rpi_describer *describer, int64_t pid, const char **ret_value)
 {
     size_t size = 0;
-    int r = rpi_proc_whole_read(rpi_alloc_default(), describer->folder, pid, "environ",
-                                &describer->environment, &size);
+    int r = rpi_proc_whole_read(describer->folder, pid, "environ", &describer->environment, &size);
 
     if (r == 0) {
         *ret_value =
@@ -86,8 +87,7 @@ bool rpi_lived_at(int64_t pid, uint64_t start_ticks)
 static int describe_command(rpi_describer *describer, int64_t pid, const char **ret_command)
 {
     size_t size = 0;
-    int r = rpi_proc_whole_read(rpi_alloc_default(), describer->folder, pid, "cmdline",
-                                &describer->command, &size);
+    int r = rpi_proc_whole_read(describer->folder, pid, "cmdline", &describer->command, &size);
     char *text = describer->command.text;
 
     if (r < 0) {
