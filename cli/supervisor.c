@@ -20,32 +20,16 @@
 #include "cli/dialog.h"
 #include "cli/events.h"
 #include "cli/message.h"
+#include "cli/outlets.h"
 #include "cli/signals.h"
-#include "cli/writer.h"
-
-enum {
-    SIDE_OUT = 0,
-    SIDE_ERR,
-    SIDE_JSON,
-    SIDE_COUNT
-};
+#include "cli/verdict.h"
 
 #define LEAVE_NS RP_SECOND
-
-/* One of the descriptors that we write to. */
-struct side {
-    rpi_cli_channel channel;
-    rpi_cli_writer *writer; /* NULL = the side is not in use */
-    bool owns_writer;       /* else an earlier side does: both lead to one place */
-    bool broken;            /* nothing goes there any more */
-    bool paused;            /* the child's stream waits; not SIDE_JSON */
-    const char *name;
-};
 
 struct supervisor {
     const rpi_cli_options *options;
     const rpi_cli_setup *setup;
-    struct side sides[SIDE_COUNT];
+    rpi_cli_outlets outlets;
     rpi_cli_events events;
     rp_track *track; /* NULL: the command is not tracked */
     rp_loop *loop;
@@ -68,7 +52,6 @@ static void say(struct supervisor *supervisor, const char *format, ...) RPI_CLI_
 /* Behind what the command wrote to standard error, by the same way. */
 static void say(struct supervisor *supervisor, const char *format, ...)
 {
-    struct side *side = &supervisor->sides[SIDE_ERR];
     char text[1024];
     va_list arguments;
     size_t size;
@@ -76,10 +59,8 @@ static void say(struct supervisor *supervisor, const char *format, ...)
     va_start(arguments, format);
     size = rpi_cli_message(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (side->writer != NULL) {
-        /* Without memory it stays unsaid: the exit code tells that something failed. */
-        (void)rpi_cli_writer_put(side->writer, &side->channel, text, size);
-    }
+    /* Without memory it stays unsaid: the exit code tells that something failed. */
+    (void)rpi_cli_outlet_put(&supervisor->outlets.all[RPI_CLI_ERR], text, size);
 }
 
 static void say_text(const char *text, void *user)
@@ -87,70 +68,25 @@ static void say_text(const char *text, void *user)
     say(user, "%s", text);
 }
 
-static void say_timed_out(struct supervisor *supervisor, const rp_exit *exit)
-{
-    char span[48];
-
-    if (exit->reason == RP_STOP_QUIET) {
-        say(supervisor, "timed out: no output for %s",
-            rpi_cli_span(supervisor->options->idle_timeout_ns, span, sizeof span));
-    } else {
-        say(supervisor, "timed out after %s",
-            rpi_cli_span(supervisor->options->wall_timeout_ns, span, sizeof span));
-    }
-}
-
-static bool is_timed_out(const rp_exit *exit)
-{
-    return exit->reason == RP_STOP_TIMEOUT || exit->reason == RP_STOP_QUIET;
-}
-
-static bool is_phase(const rp_exit *exit, const char *phase)
-{
-    return exit->phase != NULL && strcmp(exit->phase, phase) == 0;
-}
-
-static void say_not_started(struct supervisor *supervisor, const rp_exit *exit)
-{
-    const rpi_cli_options *options = supervisor->options;
-    const char *why = rp_strerror(exit->error);
-
-    if (is_phase(exit, "exec")) {
-        say(supervisor, "%s: %s", options->command[0],
-            exit->code == RPI_CLI_NOT_FOUND ? "command not found" : why);
-    } else if (is_phase(exit, "chdir")) {
-        say(supervisor, "--cwd: %s: '%s'", why, options->cwd);
-    } else if (is_phase(exit, "nice")) {
-        say(supervisor, "--nice: %s: %d", why, options->nice);
-    } else {
-        say(supervisor, "cannot start %s: %s (%s)", options->command[0], why,
-            exit->phase == NULL ? rp_error_name(exit->error) : exit->phase);
-    }
-}
-
 // ---- flow --------------------------------------------------------------------
-
-static bool is_full(struct side *side)
-{
-    return side->writer != NULL && !side->broken && rpi_cli_writer_is_full(side->writer);
-}
 
 /* The child's stream runs while there is room for what comes of it. */
 static void attend_flow(struct supervisor *supervisor, int index)
 {
-    struct side *side = &supervisor->sides[index];
-    rp_stream stream = index == SIDE_OUT ? RP_STDOUT : RP_STDERR;
-    bool wait = is_full(side) || is_full(&supervisor->sides[SIDE_JSON]);
+    rpi_cli_outlet *outlet = &supervisor->outlets.all[index];
+    rp_stream stream = index == RPI_CLI_OUT ? RP_STDOUT : RP_STDERR;
+    bool wait = rpi_cli_outlet_is_full(outlet) ||
+                rpi_cli_outlet_is_full(&supervisor->outlets.all[RPI_CLI_JSON]);
 
     /* What is shown to a person is written before the end is told and the terminal restored. */
     if (supervisor->options->pty && supervisor->setup->has_terminal && !wait) {
-        wait = !side->broken && rpi_cli_writer_is_busy(side->writer);
+        wait = rpi_cli_outlet_is_busy(outlet);
     }
 
-    if (wait == side->paused || supervisor->process == NULL) {
+    if (wait == outlet->paused || supervisor->process == NULL) {
         return;
     }
-    side->paused = wait;
+    outlet->paused = wait;
     /* It fails where the stream has ended, and then there is nothing to hold up. */
     (void)(wait ? rp_pause(supervisor->process, stream) : rp_resume(supervisor->process, stream));
 }
@@ -160,21 +96,21 @@ static void attend_flow(struct supervisor *supervisor, int index)
 static void close_stream(struct supervisor *supervisor, int index)
 {
     if (supervisor->process != NULL) {
-        (void)rp_close_output(supervisor->process, index == SIDE_OUT ? RP_STDOUT : RP_STDERR);
+        (void)rp_close_output(supervisor->process, index == RPI_CLI_OUT ? RP_STDOUT : RP_STDERR);
     }
 }
 
 /* A descriptor of ours takes no more. */
 static void give_up(struct supervisor *supervisor, int index, int error)
 {
-    struct side *side = &supervisor->sides[index];
+    rpi_cli_outlet *outlet = &supervisor->outlets.all[index];
 
-    side->broken = true;
+    outlet->broken = true;
     if (error != RP_EPIPE) { /* a reader that has seen enough is no failure */
         supervisor->failed = true;
-        say(supervisor, "%s: %s", side->name, rp_strerror(error));
+        say(supervisor, "%s: %s", outlet->name, rp_strerror(error));
     }
-    if (index == SIDE_JSON) {
+    if (index == RPI_CLI_JSON) {
         supervisor->events.writer = NULL;
     } else {
         close_stream(supervisor, index);
@@ -183,15 +119,11 @@ static void give_up(struct supervisor *supervisor, int index, int error)
 
 static void attend_errors(struct supervisor *supervisor)
 {
-    for (int i = 0; i < SIDE_COUNT; i++) {
-        struct side *side = &supervisor->sides[i];
-        int error = 0;
+    for (int i = 0; i < RPI_CLI_OUTLET_COUNT; i++) {
+        const rpi_cli_outlet *outlet = &supervisor->outlets.all[i];
+        int error = rpi_cli_outlet_error(outlet);
 
-        if (side->writer == NULL || side->broken) {
-            continue;
-        }
-        error = rpi_cli_writer_error(side->writer, &side->channel);
-        if (error == 0 && i == SIDE_JSON) {
+        if (error == 0 && i == RPI_CLI_JSON && !outlet->broken) {
             error = supervisor->events.error;
         }
         if (error < 0) {
@@ -200,27 +132,15 @@ static void attend_errors(struct supervisor *supervisor)
     }
 }
 
-static bool is_all_written(struct supervisor *supervisor)
-{
-    for (int i = 0; i < SIDE_COUNT; i++) {
-        struct side *side = &supervisor->sides[i];
-
-        if (side->owns_writer && rpi_cli_writer_is_busy(side->writer)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void attend(struct supervisor *supervisor)
 {
     /* Asked before the errors are looked at: what fails to be written is then seen by this look or
      * by a later one. */
-    bool over = supervisor->done && is_all_written(supervisor);
+    bool over = supervisor->done && rpi_cli_outlets_are_written(&supervisor->outlets);
 
     attend_errors(supervisor);
-    attend_flow(supervisor, SIDE_OUT);
-    attend_flow(supervisor, SIDE_ERR);
+    attend_flow(supervisor, RPI_CLI_OUT);
+    attend_flow(supervisor, RPI_CLI_ERR);
     if (over) {
         rp_loop_stop(supervisor->loop);
     }
@@ -329,16 +249,16 @@ static void on_started(rp_process *process, void *user)
 static void on_data(rp_process *process, rp_stream stream, rp_view bytes, void *user)
 {
     struct supervisor *supervisor = user;
-    int index = stream == RP_STDERR ? SIDE_ERR : SIDE_OUT;
-    struct side *side = &supervisor->sides[index];
+    int index = stream == RP_STDERR ? RPI_CLI_ERR : RPI_CLI_OUT;
+    rpi_cli_outlet *outlet = &supervisor->outlets.all[index];
     int r;
 
     (void)process;
-    if (side->broken) { /* read before it was closed, or it broke before the start */
+    if (outlet->broken) { /* read before it was closed, or it broke before the start */
         close_stream(supervisor, index);
         return;
     }
-    r = rpi_cli_writer_put(side->writer, &side->channel, bytes.data, bytes.size);
+    r = rpi_cli_outlet_put(outlet, bytes.data, bytes.size);
     if (r < 0) {
         give_up(supervisor, index, r);
     }
@@ -351,7 +271,7 @@ static void on_line(rp_process *process, rp_stream stream, const rp_line *line, 
 
     (void)process;
     rpi_cli_events_output(&supervisor->events, stream, line);
-    attend_flow(supervisor, stream == RP_STDERR ? SIDE_ERR : SIDE_OUT);
+    attend_flow(supervisor, stream == RP_STDERR ? RPI_CLI_ERR : RPI_CLI_OUT);
 }
 
 static void on_eos(rp_process *process, rp_stream stream, void *user)
@@ -368,7 +288,7 @@ static void tell_steps(struct supervisor *supervisor, const rp_exit *exit)
     const rpi_cli_options *options = supervisor->options;
     rpi_cli_events *events = &supervisor->events;
 
-    if (is_timed_out(exit)) {
+    if (rpi_cli_is_timed_out(exit)) {
         rpi_cli_events_timeout(events, exit->reason,
                                exit->reason == RP_STOP_QUIET ? options->idle_timeout_ns
                                                              : options->wall_timeout_ns);
@@ -390,99 +310,29 @@ static void on_exited(rp_process *process, const rp_exit *exit, void *user)
     rpi_cli_events_exited(&supervisor->events, exit);
 }
 
-static int code_of_failed_start(const struct supervisor *supervisor, const rp_exit *exit)
+static rpi_cli_end end_of(const struct supervisor *supervisor, const rp_exit *exit)
 {
-    if (exit->error == RP_ECANCELED && supervisor->signal != 0) {
-        return RPI_CLI_SIGNAL_BASE + supervisor->signal;
-    }
-    return is_phase(exit, "exec") ? exit->code : RPI_CLI_FAILED;
-}
-
-static int code_of_exit(const struct supervisor *supervisor, const rp_exit *exit)
-{
-    if (is_timed_out(exit)) {
-        return RPI_CLI_TIMED_OUT;
-    }
-    if (supervisor->dialog.idled) { /* this was to be its end */
-        return rpi_cli_dialog_is_unmet(&supervisor->dialog, exit) ? RPI_CLI_FAILED : 0;
-    }
-    switch (exit->kind) {
-    case RP_EXITED:
-        return exit->code == 0 && rpi_cli_dialog_is_unmet(&supervisor->dialog, exit)
-                   ? RPI_CLI_FAILED
-                   : exit->code;
-    case RP_SIGNALED:
-        return RPI_CLI_SIGNAL_BASE + exit->signal;
-    case RP_SPAWN_FAILED:
-        return code_of_failed_start(supervisor, exit);
-    case RP_LOST:
-        return RPI_CLI_FAILED;
-    }
-    return RPI_CLI_FAILED;
-}
-
-static void say_end(struct supervisor *supervisor, const rp_exit *exit)
-{
-    if (is_timed_out(exit)) {
-        say_timed_out(supervisor, exit);
-    } else if (exit->kind == RP_SPAWN_FAILED && exit->error != RP_ECANCELED) {
-        say_not_started(supervisor, exit);
-    } else if (exit->kind == RP_LOST) {
-        say(supervisor, "the command ended, but how is not known: %s", rp_strerror(RP_ELOST));
-    }
-    if (rpi_cli_dialog_is_unmet(&supervisor->dialog, exit)) {
-        say(supervisor, "--expect: it did not come: '%s'",
-            rpi_cli_dialog_missing(&supervisor->dialog));
-    }
-    if (exit->survivors > 0) {
-        say(supervisor, "%u processes of the command survived SIGKILL", exit->survivors);
-    }
+    return (rpi_cli_end){.options = supervisor->options,
+                         .dialog = &supervisor->dialog,
+                         .exit = exit,
+                         .signal = supervisor->signal};
 }
 
 static void on_done(rp_process *process, const rp_exit *exit, void *user)
 {
     struct supervisor *supervisor = user;
+    const rpi_cli_end end = end_of(supervisor, exit);
 
     (void)process;
-    supervisor->exit_code = code_of_exit(supervisor, exit);
+    supervisor->exit_code = rpi_cli_end_code(&end);
     supervisor->done = true;
     rpi_cli_dialog_close(&supervisor->dialog);
-    say_end(supervisor, exit);
+    rpi_cli_end_tell(&end, say_text, supervisor);
     rpi_cli_events_exit(&supervisor->events, exit, supervisor->exit_code);
     attend(supervisor);
 }
 
 // ---- setting up and going ----------------------------------------------------
-
-static int open_side(struct supervisor *supervisor, int index, int fd, const char *name)
-{
-    struct side *sides = supervisor->sides;
-    struct side *side = &sides[index];
-
-    side->name = name;
-    side->channel.fd = fd;
-    for (int i = 0; i < index; i++) {
-        if (sides[i].owns_writer && rpi_cli_writer_is_same(fd, sides[i].channel.fd)) {
-            side->writer = sides[i].writer;
-            return 0;
-        }
-    }
-    side->owns_writer = true;
-    return rpi_cli_writer_open(supervisor->setup->wake_write_fd, &side->writer);
-}
-
-static int open_sides(struct supervisor *supervisor)
-{
-    int r = open_side(supervisor, SIDE_OUT, 1, "standard output");
-
-    if (r == 0) {
-        r = open_side(supervisor, SIDE_ERR, 2, "standard error");
-    }
-    if (r == 0 && supervisor->options->json) {
-        r = open_side(supervisor, SIDE_JSON, supervisor->setup->json_fd, "--json");
-    }
-    return r;
-}
 
 /* What the command's streams are. */
 static void set_streams(const struct supervisor *supervisor, rp_command *command)
@@ -607,11 +457,7 @@ static void close_all(struct supervisor *supervisor)
 {
     /* After a failure it kills the command, and the code says 125 already. */
     (void)rp_loop_close(supervisor->loop);
-    for (int i = 0; i < SIDE_COUNT; i++) {
-        if (supervisor->sides[i].owns_writer) {
-            rpi_cli_writer_close(supervisor->sides[i].writer);
-        }
-    }
+    rpi_cli_outlets_close(&supervisor->outlets);
     rpi_cli_events_fini(&supervisor->events);
     rp_track_close(supervisor->track);
 }
@@ -620,8 +466,8 @@ int rpi_cli_supervise(const rpi_cli_options *options, const rpi_cli_setup *setup
 {
     struct supervisor supervisor = {
         .options = options, .setup = setup, .exit_code = RPI_CLI_FAILED};
-    struct side *json = &supervisor.sides[SIDE_JSON];
-    int r = open_sides(&supervisor);
+    rpi_cli_outlet *json = &supervisor.outlets.all[RPI_CLI_JSON];
+    int r = rpi_cli_outlets_open(&supervisor.outlets, setup->json_fd, setup->wake_write_fd);
 
     rpi_cli_dialog_init(&supervisor.dialog, options, &supervisor.events);
     supervisor.dialog.say = say_text;
