@@ -250,6 +250,73 @@ void rpi_cli_events_exited(rpi_cli_events *events, const rp_exit *exit)
     emit(events);
 }
 
+static bool holds(const rpi_cli_leak *leak, rp_stream stream)
+{
+    return (leak->streams & (UINT32_C(1) << stream)) != 0;
+}
+
+void rpi_cli_events_leaks(rpi_cli_events *events, const rpi_cli_leaks *leaks)
+{
+    rpi_cli_json *json = &events->json;
+
+    if (events->writer == NULL) {
+        return;
+    }
+    begin(events, "leaks", rp_now_ns());
+    rpi_cli_json_uint(json, "count", leaks->count);
+    rpi_cli_json_list_begin(json, "processes");
+    for (size_t i = 0; i < leaks->count; i++) {
+        const rpi_cli_leak *leak = rpi_cli_leaks_at(leaks, i);
+
+        rpi_cli_json_item_begin(json, "pid", leak->id.pid);
+        rpi_cli_json_uint(json, "start_time_ms", leak->id.start_time_ms);
+        rpi_cli_json_bool(json, "descendant", leak->is_marked);
+        rpi_cli_json_int(json, "parent_pid", leak->parent_pid);
+        rpi_cli_json_bool(json, "parent_alive", leak->parent_alive);
+        rpi_cli_json_string(json, "name", leak->name);
+        rpi_cli_json_string(json, "command", leak->command);
+        rpi_cli_json_bool(json, "holds_stdout", holds(leak, RP_STDOUT));
+        rpi_cli_json_bool(json, "holds_stderr", holds(leak, RP_STDERR));
+        rpi_cli_json_item_end(json);
+    }
+    rpi_cli_json_list_end(json);
+    emit(events);
+}
+
+void rpi_cli_events_leaks_killed(rpi_cli_events *events,
+                                 const rpi_cli_leaks *leaks,
+                                 const rp_survivor *survivors,
+                                 size_t count)
+{
+    rpi_cli_json *json = &events->json;
+
+    if (events->writer == NULL) {
+        return;
+    }
+    begin(events, "leaks_killed", rp_now_ns());
+    rpi_cli_json_list_begin(json, "survivors");
+    for (size_t i = 0; i < count; i++) {
+        rpi_cli_json_item_begin(json, "pid", survivors[i].id.pid);
+        rpi_cli_json_string(json, "name", survivors[i].name);
+        rpi_cli_json_string(json, "command", survivors[i].command);
+        rpi_cli_json_string(json, "state", survivors[i].state);
+        rpi_cli_json_item_end(json);
+    }
+    rpi_cli_json_list_end(json);
+    rpi_cli_json_list_begin(json, "spared");
+    for (size_t i = 0; i < leaks->count; i++) {
+        const rpi_cli_leak *leak = rpi_cli_leaks_at(leaks, i);
+
+        if (leak->is_spared) {
+            rpi_cli_json_item_begin(json, "pid", leak->id.pid);
+            rpi_cli_json_string(json, "name", leak->name);
+            rpi_cli_json_item_end(json);
+        }
+    }
+    rpi_cli_json_list_end(json);
+    emit(events);
+}
+
 static void add_end(rpi_cli_events *events, const rp_exit *exit)
 {
     rpi_cli_json *json = &events->json;

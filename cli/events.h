@@ -9,6 +9,7 @@
 #include <rp/rp.h>
 
 #include "cli/json.h"
+#include "cli/leaks.h"
 #include "cli/options.h"
 #include "cli/writer.h"
 
@@ -41,6 +42,13 @@ void rpi_cli_events_expect(rpi_cli_events *events, const rpi_cli_rule *rule, con
 void rpi_cli_events_idle(rpi_cli_events *events, uint64_t idle_ns);
 void rpi_cli_events_timeout(rpi_cli_events *events, rp_stop_reason reason, uint64_t limit_ns);
 void rpi_cli_events_stop(rpi_cli_events *events, rp_stop_reason step, int signal);
+/** --find-leaks: what was found, be it nothing. */
+void rpi_cli_events_leaks(rpi_cli_events *events, const rpi_cli_leaks *leaks);
+/** --kill-leaks: who is left. */
+void rpi_cli_events_leaks_killed(rpi_cli_events *events,
+                                 const rpi_cli_leaks *leaks,
+                                 const rp_survivor *survivors,
+                                 size_t count);
 void rpi_cli_events_exited(rpi_cli_events *events, const rp_exit *exit);
 void rpi_cli_events_exit(rpi_cli_events *events, const rp_exit *exit, int exit_code);
 

@@ -13,9 +13,13 @@ static void add(rpi_cli_json *json, const char *string)
     rpi_cli_buffer_add(&json->text, string, strlen(string));
 }
 
+/* The first member of an object has no comma: the brace stands right before it, as nothing else
+ * ends with one. */
 static void add_key(rpi_cli_json *json, const char *key)
 {
-    add(json, ",\"");
+    const rpi_cli_buffer *text = &json->text;
+
+    add(json, text->size > 0 && text->data[text->size - 1] == '{' ? "\"" : ",\"");
     add(json, key);
     add(json, "\":");
 }
@@ -148,21 +152,11 @@ void rpi_cli_json_null(rpi_cli_json *json, const char *key)
     add(json, "null");
 }
 
-/* The member follows a brace, and no other member. */
-static void drop_comma(rpi_cli_json *json, size_t at)
-{
-    if (!json->text.failed) {
-        memmove(json->text.data + at, json->text.data + at + 1, json->text.size - at - 1);
-        json->text.size--;
-    }
-}
-
 void rpi_cli_json_begin_object(rpi_cli_json *json, const char *key, const char *string)
 {
     rpi_cli_buffer_clear(&json->text);
     add(json, "{");
     rpi_cli_json_string(json, key, string);
-    drop_comma(json, 1);
 }
 
 void rpi_cli_json_list_begin(rpi_cli_json *json, const char *key)
@@ -174,13 +168,9 @@ void rpi_cli_json_list_begin(rpi_cli_json *json, const char *key)
 
 void rpi_cli_json_item_begin(rpi_cli_json *json, const char *key, int64_t number)
 {
-    size_t at;
-
     add(json, json->has_item ? ",{" : "{");
     json->has_item = true;
-    at = json->text.size;
     rpi_cli_json_int(json, key, number);
-    drop_comma(json, at);
 }
 
 void rpi_cli_json_item_end(rpi_cli_json *json)

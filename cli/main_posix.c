@@ -91,7 +91,8 @@ static void find_size(rpi_cli_setup *setup)
 
 static int supervise(const rpi_cli_options *options)
 {
-    rpi_cli_setup setup = {.json_fd = -1, .has_terminal = isatty(STDIN_FILENO) == 1};
+    rpi_cli_setup setup = {
+        .own_pid = getpid(), .json_fd = -1, .has_terminal = isatty(STDIN_FILENO) == 1};
     int r;
 
     find_size(&setup);

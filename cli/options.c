@@ -13,6 +13,8 @@
 
 #include "cli/signals.h"
 
+#define ORIGINATOR "RUNNING_PROCESS_ORIGINATOR"
+
 enum {
     NICE_MIN = -20,
     NICE_MAX = 19,
@@ -27,6 +29,8 @@ typedef enum option_id {
     OPTION_SIGNAL,
     OPTION_PTY,
     OPTION_EXPECT,
+    OPTION_FIND_LEAKS,
+    OPTION_KILL_LEAKS,
     OPTION_JSON,
     OPTION_CWD,
     OPTION_NICE,
@@ -58,6 +62,8 @@ static const struct option option_table[] = {
     {"expect", '\0', VALUE_NEEDED, OPTION_EXPECT},
     {"kill-after", 'k', VALUE_NEEDED, OPTION_KILL_AFTER},
     {"signal", 's', VALUE_NEEDED, OPTION_SIGNAL},
+    {"find-leaks", '\0', VALUE_ATTACHED, OPTION_FIND_LEAKS},
+    {"kill-leaks", '\0', VALUE_NONE, OPTION_KILL_LEAKS},
     {"json", '\0', VALUE_ATTACHED, OPTION_JSON},
     {"cwd", 'C', VALUE_NEEDED, OPTION_CWD},
     {"nice", 'n', VALUE_NEEDED, OPTION_NICE},
@@ -243,12 +249,16 @@ static int take_signal(struct parser *parser, const char *value)
 static int take_variable(struct parser *parser, const char *value, bool set)
 {
     const char *equals = strchr(value, '=');
+    const size_t length = equals != NULL ? (size_t)(equals - value) : strlen(value);
 
     if (set && (equals == NULL || equals == value)) {
         return complain(parser, "not of the form NAME=VALUE", value);
     }
     if (!set && (equals != NULL || *value == '\0')) {
         return complain(parser, "not the name of a variable", value);
+    }
+    if (length == sizeof ORIGINATOR - 1 && strncmp(value, ORIGINATOR, length) == 0) {
+        parser->options->originator_option = set ? "--env" : "--unset";
     }
     parser->options->env[parser->env_count++] = value; /* a bare name removes */
     return 0;
@@ -258,7 +268,21 @@ static int take_target(struct parser *parser, const char *value)
 {
     parser->options->json = true;
     parser->options->json_target = value;
-    return *value == '\0' ? complain(parser, "needs a file or a descriptor", NULL) : 0;
+    return value != NULL && *value == '\0' ? complain(parser, "needs a file or a descriptor", NULL)
+                                           : 0;
+}
+
+static int take_leak_mode(struct parser *parser, const char *value)
+{
+    if (value == NULL || strcmp(value, "warn") == 0) {
+        parser->options->leaks = RPI_CLI_LEAKS_WARN;
+        return 0;
+    }
+    if (strcmp(value, "fail") == 0) {
+        parser->options->leaks = RPI_CLI_LEAKS_FAIL;
+        return 0;
+    }
+    return complain(parser, "neither warn nor fail", value);
 }
 
 static int take_rule(struct parser *parser, const char *value)
@@ -273,6 +297,7 @@ static int take_rule(struct parser *parser, const char *value)
     return 0;
 }
 
+/* `value` is NULL only where it may be left out. */
 static int take_value(struct parser *parser, option_id id, const char *value)
 {
     rpi_cli_options *options = parser->options;
@@ -296,6 +321,11 @@ static int take_value(struct parser *parser, option_id id, const char *value)
         return take_kill_after(parser, value);
     case OPTION_SIGNAL:
         return take_signal(parser, value);
+    case OPTION_FIND_LEAKS:
+        return take_leak_mode(parser, value);
+    case OPTION_KILL_LEAKS:
+        options->kill_leaks = true;
+        return 0;
     case OPTION_JSON:
         return take_target(parser, value);
     case OPTION_CWD:
@@ -330,11 +360,6 @@ static int take_option(struct parser *parser, const struct option *option, const
         }
         return take_value(parser, option->id, "");
     case VALUE_ATTACHED:
-        if (value == NULL) {
-            parser->options->json = true; /* the only one of its kind */
-            parser->options->json_target = NULL;
-            return 0;
-        }
         return take_value(parser, option->id, value);
     case VALUE_NEEDED:
         break;
@@ -413,6 +438,16 @@ static int check_whole(struct parser *parser)
                        options->stop_option);
         return -1;
     }
+    if (options->kill_leaks && options->leaks == RPI_CLI_LEAKS_IGNORE) {
+        options->leaks = RPI_CLI_LEAKS_WARN; /* what is killed is told */
+    }
+    if (options->originator_option != NULL && options->leaks != RPI_CLI_LEAKS_IGNORE) {
+        (void)snprintf(parser->message, parser->message_size,
+                       "%s of " ORIGINATOR " contradicts %s, which sets it",
+                       options->originator_option,
+                       options->kill_leaks ? "--kill-leaks" : "--find-leaks");
+        return -1;
+    }
     if (options->command[0] == NULL) {
         (void)snprintf(parser->message, parser->message_size, "a command is required after --");
         return -1;
@@ -426,8 +461,7 @@ static void add_markers(struct parser *parser)
     const char **env = parser->options->env;
 
     env[parser->env_count++] = "IN_RUNNING_PROCESS=running-process-cli";
-    env[parser->env_count++] =
-        "RUNNING_PROCESS_ORIGINATOR"; /* removed: the command is not its launcher's child */
+    env[parser->env_count++] = ORIGINATOR; /* removed: the command is not its launcher's child */
     if (getenv("PYTHONFAULTHANDLER") == NULL) {
         env[parser->env_count++] =
             "PYTHONFAULTHANDLER=1"; /* a Python that dies by a signal says where */

@@ -16,6 +16,13 @@ typedef enum rpi_cli_action {
     RPI_CLI_VERSION
 } rpi_cli_action;
 
+/** What becomes of processes that the command leaves behind. */
+typedef enum rpi_cli_leak_mode {
+    RPI_CLI_LEAKS_IGNORE = 0,
+    RPI_CLI_LEAKS_WARN,
+    RPI_CLI_LEAKS_FAIL
+} rpi_cli_leak_mode;
+
 typedef struct rpi_cli_options {
     rpi_cli_action action;
     uint64_t idle_timeout_ns; /* 0 = none */
@@ -27,12 +34,15 @@ typedef struct rpi_cli_options {
     bool pty;
     rpi_cli_rule *rules; /* of --expect, in their order */
     size_t rule_count;
+    rpi_cli_leak_mode leaks;
+    bool kill_leaks; /* then leaks is no RPI_CLI_LEAKS_IGNORE */
     bool json;
-    const char *json_target;    /* a descriptor's number or a path; NULL = standard error */
-    const char *cwd;            /* NULL = ours */
-    const char **env;           /* as rp_command.env: of --env and --unset, in their order */
-    const char *const *command; /* NULL-terminated; into argv */
-    bool timeout_given;         /* one of the timeouts or --idle-exit, be it 0 */
+    const char *json_target;       /* a descriptor's number or a path; NULL = standard error */
+    const char *cwd;               /* NULL = ours */
+    const char **env;              /* as rp_command.env: of --env and --unset, in their order */
+    const char *const *command;    /* NULL-terminated; into argv */
+    bool timeout_given;            /* one of the timeouts or --idle-exit, be it 0 */
+    const char *originator_option; /* --env or --unset of what --find-leaks sets; NULL = none */
     const char *stop_option; /* the last of --signal and --kill-after, as named; NULL = neither */
 } rpi_cli_options;
 

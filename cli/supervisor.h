@@ -9,6 +9,7 @@
 
 /** The codes of our own; others are the command's, or 128 and a signal. */
 enum {
+    RPI_CLI_LEAKED = 123, /* the command succeeded and left processes behind */
     RPI_CLI_TIMED_OUT = 124,
     RPI_CLI_FAILED = 125,
     RPI_CLI_NOT_EXECUTABLE = 126,
@@ -17,6 +18,7 @@ enum {
 };
 
 typedef struct rpi_cli_setup {
+    int64_t own_pid;
     int json_fd;         /* with options.json: open for writing */
     bool has_terminal;   /* standard input is one */
     uint16_t rows, cols; /* of the terminal among our descriptors; 0 = there is none */

@@ -47,7 +47,7 @@ static int code_of_failed_start(const rpi_cli_end *end)
     return is_phase(end->exit, "exec") ? end->exit->code : RPI_CLI_FAILED;
 }
 
-int rpi_cli_end_code(const rpi_cli_end *end)
+static int code_of_command(const rpi_cli_end *end)
 {
     const rp_exit *exit = end->exit;
     const bool is_unmet = rpi_cli_dialog_is_unmet(end->dialog, exit);
@@ -69,6 +69,13 @@ int rpi_cli_end_code(const rpi_cli_end *end)
         return RPI_CLI_FAILED;
     }
     return RPI_CLI_FAILED;
+}
+
+int rpi_cli_end_code(const rpi_cli_end *end)
+{
+    const int code = code_of_command(end);
+
+    return code == 0 && end->has_leaks ? RPI_CLI_LEAKED : code;
 }
 
 // ---- what is said ------------------------------------------------------------

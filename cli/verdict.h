@@ -14,7 +14,8 @@ typedef struct rpi_cli_end {
     const rpi_cli_options *options;
     const rpi_cli_dialog *dialog;
     const rp_exit *exit;
-    int signal; /* the last that came to the supervisor; 0 = none */
+    bool has_leaks; /* and they are a failure */
+    int signal;     /* the last that came to the supervisor; 0 = none */
 } rpi_cli_end;
 
 /** Whether a timeout set out to stop the command. */

@@ -27,6 +27,8 @@ SCHEMA_KEYS = {
     "idle": {"idle_ns"},
     "timeout": {"kind", "limit_ns"},
     "stop": {"step", "signal", "number"},
+    "leaks": {"count", "processes"},
+    "leaks_killed": {"survivors", "spared"},
     "exited": {"kind", "code", "signal", "signal_number"},
     "exit": {
         "exit_code", "kind", "code", "signal", "signal_number", "error", "system_error", "phase",
