@@ -12,8 +12,7 @@ const char *rpi_cli_help(void)
 {
     return "Usage: running-process [OPTIONS] [--] COMMAND [ARGUMENT]...\n"
            "Run COMMAND, pass its output through as it comes, and stop it when it hangs.\n"
-           "  --timeout DURATION         stop it after so long without output (inactivity);\n"
-           "  --idle-timeout DURATION    the same\n"
+           "  --timeout, --idle-timeout DURATION  stop it after so long of inactivity\n"
            "  --wall-timeout DURATION    stop it so long after its start, whatever it does\n"
            "  --idle-exit DURATION       end it, with status 0, once it is quiet for so long\n"
            "  -s, --signal SIGNAL        what is sent to stop it, name or number (TERM)\n"
@@ -22,16 +21,16 @@ const char *rpi_cli_help(void)
            "  --expect 'REGEX=>ACTION'   at that output, write ACTION (with \\n, \\xNN), or\n"
            "                             interrupt, terminate, kill; repeated: in order\n"
            "  --json[=FILE|FD]           write events, one JSON object a line (default FD 2)\n"
-           "  -C, --cwd DIR              run it in DIR\n"
-           "  -n, --nice N               run it at niceness N, -20 to 19 (0: unchanged)\n"
-           "  --env NAME=VALUE           set a variable of its environment\n"
-           "  --unset NAME               remove one\n"
+           "  --find-leaks[=warn|fail]   name the processes that it leaves behind\n"
+           "  --kill-leaks               and kill them\n"
+           "  -C, --cwd DIR; -n, --nice N  run it in DIR; at niceness N, -20 to 19\n"
+           "  --env NAME=VALUE; --unset NAME  set or remove a variable of its environment\n"
            "  -h, --help; --version      print this; the version and what this build can do\n"
            "DURATION is in seconds or has a unit: 1.5 300ms 2s 5m 1h 1d; 0 means none.\n"
            "INT, TERM, HUP and QUIT are passed on to COMMAND; a second INT kills it.\n"
-           "Exit status: COMMAND's own; 128+N when signal N ended it; 124 timed out;\n"
-           "125 running-process itself failed, or what was expected did not come;\n"
-           "126 COMMAND cannot be run; 127 not found.\n";
+           "Exit status: COMMAND's own; 128+N when signal N ended it; 123 left processes\n"
+           "behind (--find-leaks=fail); 124 timed out; 125 running-process itself failed, or\n"
+           "what was expected did not come; 126 COMMAND cannot be run; 127 not found.\n";
 }
 
 int rpi_cli_version(char *text, size_t text_size)

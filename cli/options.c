@@ -268,13 +268,12 @@ static int take_target(struct parser *parser, const char *value)
 {
     parser->options->json = true;
     parser->options->json_target = value;
-    return value != NULL && *value == '\0' ? complain(parser, "needs a file or a descriptor", NULL)
-                                           : 0;
+    return *value == '\0' ? complain(parser, "needs a file or a descriptor", NULL) : 0;
 }
 
 static int take_leak_mode(struct parser *parser, const char *value)
 {
-    if (value == NULL || strcmp(value, "warn") == 0) {
+    if (strcmp(value, "warn") == 0) {
         parser->options->leaks = RPI_CLI_LEAKS_WARN;
         return 0;
     }
@@ -297,7 +296,6 @@ static int take_rule(struct parser *parser, const char *value)
     return 0;
 }
 
-/* `value` is NULL only where it may be left out. */
 static int take_value(struct parser *parser, option_id id, const char *value)
 {
     rpi_cli_options *options = parser->options;
@@ -349,6 +347,17 @@ static int take_value(struct parser *parser, option_id id, const char *value)
     return complain(parser, "is unknown", NULL);
 }
 
+/* One whose value may be left out, and is. */
+static void take_bare(struct parser *parser, option_id id)
+{
+    if (id == OPTION_JSON) {
+        parser->options->json = true;
+        parser->options->json_target = NULL;
+    } else {
+        parser->options->leaks = RPI_CLI_LEAKS_WARN;
+    }
+}
+
 /* `value` is what is attached to the option, or NULL: then the next word is it, where one is
  * needed. */
 static int take_option(struct parser *parser, const struct option *option, const char *value)
@@ -360,6 +369,10 @@ static int take_option(struct parser *parser, const struct option *option, const
         }
         return take_value(parser, option->id, "");
     case VALUE_ATTACHED:
+        if (value == NULL) {
+            take_bare(parser, option->id);
+            return 0;
+        }
         return take_value(parser, option->id, value);
     case VALUE_NEEDED:
         break;

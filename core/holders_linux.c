@@ -187,13 +187,14 @@ static int look_at(search *what, int64_t pid)
     rpi_scan scan;
     rpi_identity identity;
     rpi_proc_stat stat;
+    const bool is_terminal = what->targets[0].terminal != 0 || what->targets[1].terminal != 0;
     uint32_t streams = 0;
     int64_t fd;
 
     if (rpi_scan_open_descriptors(&scan, pid) < 0) {
         return 0; /* it has ended, or is not for us */
     }
-    if (rpi_proc_stat_read(pid, &stat) < 0) {
+    if (!is_terminal || rpi_proc_stat_read(pid, &stat) < 0) {
         stat.terminal = 0;
     }
     while (rpi_scan_next(&scan, &fd) > 0) {

@@ -5,8 +5,8 @@
 #include "rp/base.h"        /* results, errors, types, text */
 #include "rp/command.h"     /* what to run, and how */
 #include "rp/contain.h"     /* trees, holders, orphans */
-#include "rp/explain.h"     /* one process and why it waits */
 #include "rp/expect.h"      /* waiting for what a child says */
+#include "rp/explain.h"     /* one process and why it waits */
 #include "rp/group.h"       /* children that end together */
 #include "rp/idle.h"        /* when a child has gone quiet */
 #include "rp/interactive.h" /* consoles, typed commands */

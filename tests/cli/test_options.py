@@ -20,7 +20,7 @@ class Answers(Case):
         text = self.run_cli("-h")[1].decode()
         for option in ("--timeout", "--idle-timeout", "--wall-timeout", "-k, --kill-after",
                        "-s, --signal", "--json", "-C, --cwd", "-n, --nice", "--env", "--unset",
-                       "--version", "--pty", "--expect", "--idle-exit"):
+                       "--version", "--pty", "--expect", "--idle-exit", "--find-leaks", "--kill-leaks"):
             self.assertIn(option, text)
         first = next(line for line in text.splitlines() if " --timeout" in line)
         self.assertIn("inactivity", first)
@@ -48,7 +48,7 @@ class Refusals(Case):
             self.assertEqual(self.refused(*arguments), "a command is required after --")
 
     def test_unknown_options_are_named(self):
-        for option in ("--no-such", "--time", "--timeouts", "-x", "--find-leaks"):
+        for option in ("--no-such", "--time", "--timeouts", "-x", "--find-leak"):
             self.assertTrue(self.refused(option, "true").startswith(option + " "))
 
     def test_values_that_are_missing_or_too_many(self):

@@ -12,6 +12,7 @@
 
 #include "base/os.h"
 #include "rp/contain.h"
+#include "rp/explain.h"
 #include "tests/support/stage.h"
 
 enum {
@@ -186,6 +187,41 @@ Test(tree_each, finds_who_was_hidden_by_a_parent_that_ended_meanwhile, .timeout 
     cr_assert_neq(all.infos[1].parent_pid, one.root.pid);
     cr_assert_eq(rp_tree_kill(&one.root, 60 * RP_SECOND), 0);
     tree_end(&one);
+}
+
+Test(describe, tells_of_one_process_and_its_parent, .timeout = 60)
+{
+    seen all = {.count = 0};
+    tree one;
+
+    tree_start_child(&one, CHILD("write", "4", "a", "pause"), 1);
+    stage_run_until_blocked(&one.on, one.root.pid);
+    cr_assert_eq(rp_describe(&one.root, note, &all), 1);
+    cr_assert_eq(all.count, 1);
+    cr_assert_eq(all.infos[0].id.pid, one.root.pid);
+    cr_assert_eq(all.infos[0].id.unique, one.root.unique);
+    cr_assert_eq(all.infos[0].parent_pid, getpid());
+    cr_assert(all.infos[0].parent_alive);
+    cr_assert_str_eq(all.states[0], "sleeping");
+    one.root.start_time_ms -= 3600 * 1000; /* a later process with its number */
+    one.root.unique = 0;
+    cr_assert_eq(rp_describe(&one.root, note, &all), RP_ESRCH);
+    cr_assert_eq(rp_process_identity(one.actor.process, &one.root), 0);
+    cr_assert_eq(rp_tree_kill(&one.root, 60 * RP_SECOND), 0);
+    tree_end(&one);
+    cr_assert_eq(rp_describe(&one.root, note, &all), RP_ESRCH);
+    cr_assert_eq(all.count, 1);
+}
+
+Test(describe, refuses_what_is_none, .timeout = 60)
+{
+    const rp_identity self = {.pid = getpid()};
+    seen all = {.count = 0};
+
+    cr_assert_eq(rp_describe(NULL, note, &all), RP_EINVAL);
+    cr_assert_eq(rp_describe(&(rp_identity){.pid = -1}, note, &all), RP_EINVAL);
+    cr_assert_eq(rp_describe(&self, NULL, NULL), RP_EINVAL);
+    cr_assert_eq(rp_describe(&self, note, &all), 1);
 }
 
 Test(tree_each, holds_the_caller_like_anybody, .timeout = 60)
