@@ -39,7 +39,7 @@ function(rp_set_standard target)
     get_target_property(sources ${target} SOURCES)
     get_target_property(directory ${target} SOURCE_DIR)
     foreach(source IN LISTS sources)
-        if(source MATCHES "_(linux|posix)\\.c$")
+        if(source MATCHES "_(linux|posix|bsd|freebsd|macos|windows)\\.c$")
             set_property(
                 SOURCE "${source}" DIRECTORY "${directory}" APPEND
                 PROPERTY COMPILE_OPTIONS -std=gnu11)

@@ -27,8 +27,18 @@ set_target_properties(
     running_process_shared
     PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
                LINK_DEPENDS "${version_script}")
-target_link_options(running_process_shared PRIVATE "LINKER:--version-script=${version_script}")
-if(NOT RP_SANITIZE) # a sanitizer's own symbols come from the program
+if(RP_SYSTEM STREQUAL "macos")
+    list(TRANSFORM names PREPEND "_" OUTPUT_VARIABLE exported)
+    string(REPLACE ";" "\n" exported "${exported};")
+    file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/running-process.exports" CONTENT "${exported}" @ONLY)
+    target_link_options(
+        running_process_shared
+        PRIVATE "LINKER:-exported_symbols_list,${CMAKE_CURRENT_BINARY_DIR}/running-process.exports")
+elseif(NOT RP_SYSTEM STREQUAL "windows")
+    target_link_options(running_process_shared PRIVATE "LINKER:--version-script=${version_script}")
+endif()
+# A sanitizer's own symbols come from the program, and on FreeBSD so does `environ`.
+if(RP_SYSTEM STREQUAL "linux" AND NOT RP_SANITIZE)
     target_link_options(running_process_shared PRIVATE LINKER:-z,defs)
 endif()
 
