@@ -18,12 +18,26 @@
 
 #if defined(__linux__)
 #define RPI_OS_LINUX 1
+#elif defined(__FreeBSD__)
+#define RPI_OS_FREEBSD 1
+#elif defined(__APPLE__)
+#define RPI_OS_MACOS 1
+#elif defined(_WIN32)
+#define RPI_OS_WINDOWS 1
 #else
-#error "no table of system calls for this system yet"
+#error "this system is not known"
 #endif
+
+/* FreeBSD and macOS have kqueue; a build for tests (RP_TEST_KQUEUE) brings its own to Linux. */
+#if defined(RPI_OS_FREEBSD) || defined(RPI_OS_MACOS) || defined(RP_TEST_KQUEUE)
+#define RPI_HAS_KQUEUE 1
+#endif
+
+#ifndef RPI_OS_WINDOWS
 
 struct epoll_event;
 struct io_uring_params;
+struct kevent;
 struct msghdr;
 struct pollfd;
 struct rlimit;
@@ -31,11 +45,13 @@ struct rusage;
 struct stat;
 struct timespec;
 
+#ifdef RPI_OS_LINUX
 /** What clone3 is asked for; the kernel's struct clone_args, version 2 (cgroup). */
 typedef struct rpi_clone_args {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
         set_tid_size, cgroup;
 } rpi_clone_args;
+#endif
 
 typedef int rpi_child_fn(void *argument); /* its result is the child's exit code */
 
@@ -44,8 +60,6 @@ typedef struct rpi_os_table {
     int (*openat)(int folder, const char *path, int flags);
     int (*mkdir)(const char *path, mode_t mode);
     int (*rmdir)(const char *path);
-    /** Entries of a folder as the kernel gives them (struct linux_dirent64): the bytes, 0 = all. */
-    ssize_t (*getdents64)(int folder, void *memory, size_t size);
     ssize_t (*readlink)(const char *path, char *memory, size_t size);
     int (*close)(int fd);
     ssize_t (*read)(int fd, void *memory, size_t size);
@@ -61,8 +75,37 @@ typedef struct rpi_os_table {
     int (*fstat)(int fd, struct stat *ret_stat);
     int (*stat)(const char *path, struct stat *ret_stat);
     int (*poll)(struct pollfd *fds, size_t count, int timeout_ms);
-    int (*eventfd)(unsigned int value, int flags);
 
+    void *(*mmap)(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+    int (*munmap)(void *address, size_t size);
+    int (*madvise)(void *address, size_t size, int advice);
+    int (*ftruncate)(int fd, off_t size);
+
+    pid_t (*fork)(void);
+    int (*kill)(pid_t pid, int signal);
+    /** waitid with rusage (NULL = not asked): id_type P_PID, Linux: P_PIDFD, ... */
+    int (*waitid)(int id_type, int id, void *ret_siginfo, int options, struct rusage *ret_rusage);
+    int (*setpriority)(int which, int who, int nice);
+    int (*getrlimit)(int resource, struct rlimit *ret_limit);
+    int (*setrlimit)(int resource, const struct rlimit *limit);
+    /** 0 or an errno, as pthread_create; ret_thread is a pthread_t. */
+    int (*thread_start)(void *(*run)(void *), void *argument, size_t stack_size, void *ret_thread);
+
+#ifdef RPI_HAS_KQUEUE
+    int (*kqueue)(void);
+    /** No change and no room for events are given as NULL and 0; NULL timeout = for ever. */
+    int (*kevent)(int kqueue,
+                  const struct kevent *changes,
+                  int change_count,
+                  struct kevent *events,
+                  int event_max,
+                  const struct timespec *timeout);
+#endif
+
+#ifdef RPI_OS_LINUX
+    /** Entries of a folder as the kernel gives them (struct linux_dirent64): the bytes, 0 = all. */
+    ssize_t (*getdents64)(int folder, void *memory, size_t size);
+    int (*eventfd)(unsigned int value, int flags);
     int (*epoll_create1)(int flags);
     int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event *event);
     /** epoll_pwait2 where the kernel has it (timeout to the nanosecond; NULL = for ever), else
@@ -84,13 +127,8 @@ typedef struct rpi_os_table {
                              const void *argument,
                              unsigned int count); /* raw */
 
-    void *(*mmap)(void *address, size_t size, int protection, int flags, int fd, off_t offset);
-    int (*munmap)(void *address, size_t size);
-    int (*madvise)(void *address, size_t size, int advice);
     int (*memfd_create)(const char *name, unsigned int flags);
-    int (*ftruncate)(int fd, off_t size);
     int (*fallocate)(int fd, int mode, off_t offset, off_t size);
-
     /** fn(argument) runs in the child on the given stack, which then exits with its result; see
      * base/clone.h. */
     int (*clone3)(const rpi_clone_args *args,
@@ -102,21 +140,15 @@ typedef struct rpi_os_table {
                  int *ret_pidfd,
                  rpi_child_fn *fn,
                  void *argument); /* raw */
-    pid_t (*fork)(void);
     int (*pidfd_open)(pid_t pid, unsigned int flags);
     int (*pidfd_send_signal)(int pidfd, int signal, unsigned int flags);
-    int (*kill)(pid_t pid, int signal);
-    /** waitid of the kernel, with rusage: id_type P_PID, P_PIDFD, ... */
-    int (*waitid)(int id_type, int id, void *ret_siginfo, int options, struct rusage *ret_rusage);
-    int (*setpriority)(int which, int who, int nice);
-    int (*getrlimit)(int resource, struct rlimit *ret_limit);
-    int (*setrlimit)(int resource, const struct rlimit *limit);
     int (*close_range)(unsigned int first, unsigned int last, unsigned int flags);
-    /** 0 or an errno, as pthread_create; ret_thread is a pthread_t. */
-    int (*thread_start)(void *(*run)(void *), void *argument, size_t stack_size, void *ret_thread);
+#endif
 } rpi_os_table;
 
 extern rpi_os_table rpi_os;
+
+#endif /* not Windows */
 
 /** A duplicate of a descriptor, close-on-exec and above 2; or -EBADF, -EMFILE. The original stays.
  */

@@ -113,12 +113,11 @@ void rpi_fault_memory_init(rpi_fault_memory *memory, unsigned fail_at)
 
 /* The entries: how it fails, result, name, parameters, arguments. */
 // clang-format off
-#define ENTRIES(X)                                                                                 \
+#define POSIX_ENTRIES(X)                                                                           \
     X(FAIL_ERRNO, int, open, (const char *a, int b, mode_t c), (a, b, c))                          \
     X(FAIL_ERRNO, int, openat, (int a, const char *b, int c), (a, b, c))                           \
     X(FAIL_ERRNO, int, mkdir, (const char *a, mode_t b), (a, b))                                   \
     X(FAIL_ERRNO, int, rmdir, (const char *a), (a))                                                \
-    X(FAIL_ERRNO, ssize_t, getdents64, (int a, void *b, size_t c), (a, b, c))                      \
     X(FAIL_ERRNO, ssize_t, readlink, (const char *a, char *b, size_t c), (a, b, c))                \
     X(FAIL_CLOSE, int, close, (int a), (a))                                                        \
     X(FAIL_ERRNO, ssize_t, read, (int a, void *b, size_t c), (a, b, c))                            \
@@ -134,6 +133,33 @@ void rpi_fault_memory_init(rpi_fault_memory *memory, unsigned fail_at)
     X(FAIL_ERRNO, int, fstat, (int a, struct stat *b), (a, b))                                     \
     X(FAIL_ERRNO, int, stat, (const char *a, struct stat *b), (a, b))                              \
     X(FAIL_ERRNO, int, poll, (struct pollfd *a, size_t b, int c), (a, b, c))                       \
+    X(FAIL_MAP, void *, mmap, (void *a, size_t b, int c, int d, int e, off_t f),                   \
+      (a, b, c, d, e, f))                                                                          \
+    X(FAIL_ERRNO, int, munmap, (void *a, size_t b), (a, b))                                        \
+    X(FAIL_ERRNO, int, madvise, (void *a, size_t b, int c), (a, b, c))                             \
+    X(FAIL_ERRNO, int, ftruncate, (int a, off_t b), (a, b))                                        \
+    X(FAIL_ERRNO, pid_t, fork, (void), ())                                                         \
+    X(FAIL_ERRNO, int, kill, (pid_t a, int b), (a, b))                                             \
+    X(FAIL_ERRNO, int, waitid, (int a, int b, void *c, int d, struct rusage *e), (a, b, c, d, e))  \
+    X(FAIL_ERRNO, int, setpriority, (int a, int b, int c), (a, b, c))                              \
+    X(FAIL_ERRNO, int, getrlimit, (int a, struct rlimit *b), (a, b))                               \
+    X(FAIL_ERRNO, int, setrlimit, (int a, const struct rlimit *b), (a, b))                         \
+    X(FAIL_NUMBER, int, thread_start, (void *(*a)(void *), void *b, size_t c, void *d),            \
+      (a, b, c, d))
+
+#ifdef RPI_HAS_KQUEUE
+#define KQUEUE_ENTRIES(X)                                                                          \
+    X(FAIL_ERRNO, int, kqueue, (void), ())                                                         \
+    X(FAIL_ERRNO, int, kevent,                                                                     \
+      (int a, const struct kevent *b, int c, struct kevent *d, int e, const struct timespec *f),   \
+      (a, b, c, d, e, f))
+#else
+#define KQUEUE_ENTRIES(X)
+#endif
+
+#ifdef RPI_OS_LINUX
+#define LINUX_ENTRIES(X)                                                                           \
+    X(FAIL_ERRNO, ssize_t, getdents64, (int a, void *b, size_t c), (a, b, c))                      \
     X(FAIL_ERRNO, int, eventfd, (unsigned a, int b), (a, b))                                       \
     X(FAIL_ERRNO, int, epoll_create1, (int a), (a))                                                \
     X(FAIL_ERRNO, int, epoll_ctl, (int a, int b, int c, struct epoll_event *d), (a, b, c, d))      \
@@ -144,28 +170,20 @@ void rpi_fault_memory_init(rpi_fault_memory *memory, unsigned fail_at)
       (int a, unsigned b, unsigned c, unsigned d, const void *e, size_t f), (a, b, c, d, e, f))    \
     X(FAIL_RAW, int, io_uring_register, (int a, unsigned b, const void *c, unsigned d),            \
       (a, b, c, d))                                                                                \
-    X(FAIL_MAP, void *, mmap, (void *a, size_t b, int c, int d, int e, off_t f),                   \
-      (a, b, c, d, e, f))                                                                          \
-    X(FAIL_ERRNO, int, munmap, (void *a, size_t b), (a, b))                                        \
-    X(FAIL_ERRNO, int, madvise, (void *a, size_t b, int c), (a, b, c))                             \
     X(FAIL_ERRNO, int, memfd_create, (const char *a, unsigned b), (a, b))                          \
-    X(FAIL_ERRNO, int, ftruncate, (int a, off_t b), (a, b))                                        \
     X(FAIL_ERRNO, int, fallocate, (int a, int b, off_t c, off_t d), (a, b, c, d))                  \
     X(FAIL_RAW, int, clone3, (const rpi_clone_args *a, size_t b, rpi_child_fn *c, void *d),        \
       (a, b, c, d))                                                                                \
     X(FAIL_RAW, int, clone, (uint64_t a, void *b, int *c, rpi_child_fn *d, void *e),               \
       (a, b, c, d, e))                                                                             \
-    X(FAIL_ERRNO, pid_t, fork, (void), ())                                                         \
     X(FAIL_ERRNO, int, pidfd_open, (pid_t a, unsigned b), (a, b))                                  \
     X(FAIL_ERRNO, int, pidfd_send_signal, (int a, int b, unsigned c), (a, b, c))                   \
-    X(FAIL_ERRNO, int, kill, (pid_t a, int b), (a, b))                                             \
-    X(FAIL_ERRNO, int, waitid, (int a, int b, void *c, int d, struct rusage *e), (a, b, c, d, e))  \
-    X(FAIL_ERRNO, int, setpriority, (int a, int b, int c), (a, b, c))                              \
-    X(FAIL_ERRNO, int, getrlimit, (int a, struct rlimit *b), (a, b))                               \
-    X(FAIL_ERRNO, int, setrlimit, (int a, const struct rlimit *b), (a, b))                         \
-    X(FAIL_ERRNO, int, close_range, (unsigned a, unsigned b, unsigned c), (a, b, c))               \
-    X(FAIL_NUMBER, int, thread_start, (void *(*a)(void *), void *b, size_t c, void *d),            \
-      (a, b, c, d))
+    X(FAIL_ERRNO, int, close_range, (unsigned a, unsigned b, unsigned c), (a, b, c))
+#else
+#define LINUX_ENTRIES(X)
+#endif
+
+#define ENTRIES(X) POSIX_ENTRIES(X) KQUEUE_ENTRIES(X) LINUX_ENTRIES(X)
 
 #define NUMBER(fail, result, name, parameters, arguments) ENTRY_##name,
 enum { ENTRIES(NUMBER) ENTRY_COUNT, ENTRY_ANY = ENTRY_COUNT };
