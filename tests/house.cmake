@@ -14,6 +14,15 @@ add_test(
             "${RP_SYMBOL_LIST}" --include "${PROJECT_SOURCE_DIR}/include/rp"
             --archive "$<TARGET_FILE:running_process_static>" "$<TARGET_FILE:running_process_shared>")
 
+# The thin runner, also where Criterion runs the tests.
+add_executable(rp_runner_sample support/runner_sample.c)
+rp_compile_program(rp_runner_sample)
+target_include_directories(rp_runner_sample PRIVATE "${PROJECT_SOURCE_DIR}")
+target_link_libraries(rp_runner_sample PRIVATE rp_runner)
+add_test(NAME runner COMMAND Python3::Interpreter "${CMAKE_CURRENT_SOURCE_DIR}/support/test_runner.py"
+                             $<TARGET_FILE:rp_runner_sample>)
+set_tests_properties(runner PROPERTIES LABELS unit TIMEOUT 120)
+
 # Both languages that the headers promise; the project itself needs no C++ compiler.
 find_program(RP_CXX NAMES c++ g++ clang++)
 if(RP_CXX)

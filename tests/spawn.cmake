@@ -41,7 +41,7 @@ rp_compile_program(rp_spawn_valgrind)
 set_target_properties(rp_spawn_valgrind PROPERTIES C_EXTENSIONS ON)
 target_include_directories(rp_spawn_valgrind PRIVATE "${PROJECT_SOURCE_DIR}")
 target_link_libraries(
-    rp_spawn_valgrind PRIVATE running_process_static PkgConfig::RP_CRITERION Threads::Threads)
+    rp_spawn_valgrind PRIVATE running_process_static RP_TEST_FRAMEWORK Threads::Threads)
 rp_spawn_rig(rp_spawn_valgrind)
 find_program(RP_VALGRIND valgrind)
 if(RP_VALGRIND AND NOT RP_SANITIZE)

@@ -1,7 +1,6 @@
 /* What is small in base: allocation, lists, clock, version, signal names, assertions, and the
  * questions that os.h asks of the system. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -31,6 +30,7 @@
 #include "base/signals.h"
 #include "pty/screen.h"
 #include "rp/base.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 
 /* ---- allocation ------------------------------------------------------------------ */

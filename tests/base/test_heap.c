@@ -1,11 +1,11 @@
 /* The timer heap: always the earliest first, equal times in the order put in, against a model that
  * looks through everything; arming cannot fail once a place is reserved. */
-#include <criterion/criterion.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "base/heap.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 #include "tests/support/seed.h"
 

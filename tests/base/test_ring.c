@@ -1,7 +1,6 @@
 /* The ring and its pool: bytes come out as they went in, whatever the order of operations, in
  * mirrored and linear memory; rings are reused, given back and not shared with a forked child. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,6 +15,7 @@
 
 #include "base/os.h"
 #include "base/ring.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 #include "tests/support/seed.h"
 

@@ -1,7 +1,6 @@
 /* Errors: every errno of the system and every error of the library has a name, a text and a number,
  * each its own; the detail belongs to its thread. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 
 #include "base/status.h"
 #include "rp/base.h"
+#include "tests/support/check.h"
 
 enum {
     ERRNO_COUNT = 4096

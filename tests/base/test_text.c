@@ -1,12 +1,12 @@
 /* Text helpers: appending within a bound, and the repair of UTF-8 against the vectors of the
  * Unicode Standard and against what is true of every input. */
-#include <criterion/criterion.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "rp/base.h"
+#include "tests/support/check.h"
 #include "tests/support/seed.h"
 
 #define R "\xEF\xBF\xBD" /* U+FFFD */

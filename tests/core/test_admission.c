@@ -1,13 +1,13 @@
 /* Tests the queue in front of the spawner: process_max, its order, and launches that the system has
  * no room for. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 enum {

@@ -2,8 +2,9 @@
  * which outweighs which. */
 #include "core/attention_rule.h"
 
-#include <criterion/criterion.h>
 #include <string.h>
+
+#include "tests/support/check.h"
 
 #define NOW (1000 * RP_SECOND)
 #define QUIET (RP_SECOND / 2)

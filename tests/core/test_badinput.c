@@ -1,9 +1,9 @@
 /* Tests that every function checks what it is given: each mistake its error, a detail that names
  * the field, and nothing started, opened or allocated. */
-#include <criterion/criterion.h>
 #include <limits.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 typedef struct mistake {

@@ -1,11 +1,11 @@
 /* Tests captures (core/capture.h): the first or the last bytes of a stream, compared with the plain
  * text after every piece, within budgets and without memory. */
-#include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "core/capture.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 #include "tests/support/seed.h"
 

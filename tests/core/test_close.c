@@ -1,13 +1,13 @@
 /* Tests closes: of a process in every state and from inside every callback, with its child killed
  * or let go, and of a loop with whatever is left in it. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 #define LATE_NS (900 * RP_SECOND)

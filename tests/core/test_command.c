@@ -1,6 +1,5 @@
 /* Everything that a command must not be is refused in the call, with the field's name in the
  * detail; and what it may be is not. */
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -10,6 +9,7 @@
 
 #include "base/status.h"
 #include "core/command.h"
+#include "tests/support/check.h"
 
 static const char *const true_argv[] = {"true", NULL};
 

@@ -1,10 +1,10 @@
 /* Splitting a typed command: the examples of the rules, their edges, and what is refused. Also the
  * table of what transports mean. */
-#include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rp/interactive.h"
+#include "tests/support/check.h"
 
 typedef struct row {
     const char *text;

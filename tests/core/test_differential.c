@@ -6,7 +6,6 @@
  * a failure prints its seed, and RP_EXPECT_SEED runs that one case alone. */
 #define _GNU_SOURCE
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include <criterion/criterion.h>
 #include <pcre2.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "core/matcher.h"
+#include "tests/support/check.h"
 
 enum {
     CASES = 100000,

@@ -1,10 +1,10 @@
 /* Tests the end of a life: EXITED, DRAINED and EOF, with grandchildren that hold the pipes or write
  * on. That nothing waits for them is a matter of order here, not of time: they end when the test
  * lets go of their lifeline, after done has come. */
-#include <criterion/criterion.h>
 #include <string.h>
 #include <sys/wait.h>
 
+#include "tests/support/check.h"
 #include "tests/support/noise.h"
 #include "tests/support/stage.h"
 

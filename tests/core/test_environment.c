@@ -1,6 +1,5 @@
 /* The child's environment: order kept, the last of two counts, removals, a clean start, the
  * originator. */
-#include <criterion/criterion.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/environment.h"
+#include "tests/support/check.h"
 
 extern char **environ;
 

@@ -1,10 +1,10 @@
 /* How an end is sorted and told: classification of every wait status, and the sentences. */
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 
 #include "core/exit.h"
+#include "tests/support/check.h"
 
 static rp_exit from_wait(int status)
 {

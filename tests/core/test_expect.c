@@ -2,9 +2,9 @@
  * told, actions, and every way in which an expect ends. What the patterns themselves do is
  * test_matcher.c's; pull mode, windows and waiting are test_expect_wait.c's. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/support/expecting.h"
 
 /* ---- matches --------------------------------------------------------------------------- */

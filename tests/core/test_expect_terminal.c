@@ -1,10 +1,10 @@
 /* Tests expects on pseudo-terminals: prompts and answers with the terminal's echo in between, a
  * shell, and expects on the screen. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/support/check.h"
 #include "tests/support/expecting.h"
 
 static rp_command on_terminal(const char *const *argv, bool screen)

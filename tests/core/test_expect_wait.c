@@ -1,11 +1,11 @@
 /* Tests expects in pull mode and their blocking form, how far windows reach back, what is refused,
  * and failing allocations. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/check.h"
 #include "tests/support/expecting.h"
 
 /* ---- pull mode ----------------------------------------------------------------------------------

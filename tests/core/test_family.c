@@ -2,7 +2,6 @@
  * nobody is left after a kill, and that it never reaches anybody else. The trees are real; that all
  * are gone shows in a pipe whose write end each of them holds. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -13,6 +12,7 @@
 #include "base/os.h"
 #include "rp/contain.h"
 #include "rp/explain.h"
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 enum {

@@ -3,12 +3,12 @@
  * failed, somebody is told of it, done comes once, nothing is left behind, and the loop works
  * afterwards. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/support/noise.h"
 #include "tests/support/stage.h"
 

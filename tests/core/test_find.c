@@ -1,7 +1,6 @@
 /* Tests rp_find_by_originator: who is found, what is told of the launcher, and environments that
  * somebody has made on purpose. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 
 #include "core/describe_linux.h"
 #include "rp/contain.h"
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 enum {

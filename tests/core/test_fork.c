@@ -1,13 +1,13 @@
 /* Tests a host that forks while a loop is alive: in the child every call gives RP_EPERM and the
  * close frees memory and nothing else; the parent does not notice. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 /* The forked child has no Criterion to tell: what is wrong there goes into its exit code. */

@@ -1,7 +1,6 @@
 /* Tests rp_process_holders: who is told, which streams they hold, while the child runs and when it
  * is done, on pipes and terminals. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "rp/contain.h"
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 enum {

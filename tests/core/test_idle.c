@@ -1,11 +1,11 @@
 /* Idle watches on real children: output, input, ends and closes come as events, the time they are
  * judged by is the test's. It lies far behind the real clock's, which stamps launches. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "core/loop.h"
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 /* ---- time ---- */

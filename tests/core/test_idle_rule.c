@@ -2,12 +2,12 @@
  * when the clock starts, how long quiet is long enough, and what each answer of decide does. */
 #include "core/idle_rule.h"
 
-#include <criterion/criterion.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/status.h"
+#include "tests/support/check.h"
 
 /* A point in time of the test's clock, in seconds. */
 #define AT(seconds) ((uint64_t)((100.0 + (seconds)) * 1e9))

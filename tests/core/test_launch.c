@@ -1,7 +1,6 @@
 /* Building launches: everything is copied, descriptors are duplicated, the program is looked for
  * where the child's PATH says, and every failure leaves nothing behind. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "base/status.h"
 #include "core/command.h"
 #include "core/launch.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 
 static rpi_fault_memory memory;

@@ -1,12 +1,12 @@
 /* Tests the line splitter (core/lines.h): known texts, and random texts cut in every way against a
  * model that sees the whole text at once. */
-#include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/os.h"
 #include "core/lines.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 #include "tests/support/seed.h"
 

@@ -1,12 +1,12 @@
 /* Tests the public loop with children in it: options, running and stopping, statistics, and what a
  * loop needs while nothing happens. Timers, posts and watches have tests beside the reactor. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 Test(loop, refuses_options_that_it_cannot_keep, .timeout = 60)

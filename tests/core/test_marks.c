@@ -1,8 +1,8 @@
 /* Tests the marks of reads (core/marks.h) against a plain list of them. */
-#include <criterion/criterion.h>
 #include <stdlib.h>
 
 #include "core/marks.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 #include "tests/support/seed.h"
 

@@ -1,7 +1,6 @@
 /* Tests the matcher (core/matcher.h) and what is under it: when something is found, what blocks
  * what, what is refused, what is put off, and that limits end hopeless patterns. That cuts make no
  * difference is test_differential.c's. */
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "base/alloc.h"
 #include "core/matcher.h"
 #include "core/regex.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 
 #define REGEX(string) ((rp_pattern){.kind = RP_REGEX, .text = (string)})

@@ -1,10 +1,10 @@
 /* Tests pull mode: events in the order read, waiting and its ends, and the processes of a loop in
  * turn. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/support/noise.h"
 #include "tests/support/stage.h"
 

@@ -1,8 +1,8 @@
 /* The detach key: found across every cut of what is typed, and nothing else held back for long. */
-#include <criterion/criterion.h>
 #include <string.h>
 
 #include "core/relay_keys.h"
+#include "tests/support/check.h"
 
 static void init(rpi_keys *keys, const char *text)
 {

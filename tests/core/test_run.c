@@ -1,11 +1,11 @@
 /* Tests rp_run and rp_run_on: input, both outputs, failures, and what happens to the command when
  * the loop is stopped meanwhile. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/support/noise.h"
 #include "tests/support/stage.h"
 

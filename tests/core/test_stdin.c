@@ -1,9 +1,9 @@
 /* Tests what goes into a child: input, the write queue and its bound, and the ends of stdin. */
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/support/noise.h"
 #include "tests/support/stage.h"
 

@@ -1,11 +1,11 @@
 /* Tests stops: single signals, the ladder and each of its steps, whole trees, and what is told of
  * it. Children say by a byte on descriptor 4 that they are ready, so no signal comes too early. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 /* A child whose descriptor 4 tells when it is ready, and by its end when all of its tree is gone;

@@ -1,11 +1,11 @@
 /* Tests what comes out of a child: lines, captures, back-pressure, pauses, and the memory budget.
  */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/support/noise.h"
 #include "tests/support/stage.h"
 

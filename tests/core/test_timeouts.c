@@ -2,12 +2,12 @@
  * time that must pass is short, one that must not pass is a quarter of an hour: no test depends on
  * how fast the machine is. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 #define SOON_NS (30 * RP_MILLISECOND)

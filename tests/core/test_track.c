@@ -2,7 +2,6 @@
  * versions, and databases that cannot be used. The database is a real file in a folder of the
  * test's own, and other programs are other connections to it. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -20,6 +19,7 @@
 
 #include "core/track.h"
 #include "rp/track.h"
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 enum {

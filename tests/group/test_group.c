@@ -1,7 +1,6 @@
 /* Tests groups: all that children of a group have started ends with it, at each grade, on each
  * backend, whatever ties it has broken; what callers are told; closes at awkward moments. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/group/rig.h"
+#include "tests/support/check.h"
 
 #define LONG_NS (60 * RP_SECOND)
 

@@ -2,7 +2,6 @@
  * and what becomes of their children; guards that cannot be had, or die themselves. A host is a
  * copy of the test that opens a loop of its own; all whom it starts hold a pipe of the test's. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -18,6 +17,7 @@
 #include "base/members.h"
 #include "core/loop.h"
 #include "tests/group/rig.h"
+#include "tests/support/check.h"
 #include "tests/support/seed.h"
 
 #define NOBODY 65534

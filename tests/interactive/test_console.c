@@ -2,8 +2,6 @@
  * handed over before its program runs, taken back and restored at its end, when it is stopped, when
  * it is closed, when its launch fails, and when the caller dies. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,6 +13,7 @@
 #include "base/console.h"
 #include "rp/rp.h"
 #include "tests/support/caller.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 
 #define CHILD(...) ((const char *const[]){RP_TEST_CHILD, __VA_ARGS__, NULL})

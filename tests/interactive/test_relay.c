@@ -1,7 +1,6 @@
 /* The relay, by a caller at a terminal: what is typed reaches the child and nobody else, what the
  * child writes is seen, the size is followed, and on every way out the terminal is as it was. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,6 +15,7 @@
 #include "core/process.h"
 #include "rp/rp.h"
 #include "tests/support/caller.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 #include "tests/support/noise.h"
 

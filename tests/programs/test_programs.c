@@ -2,7 +2,6 @@
  * jobs, prompts, editors, pagers, a debugger, passwords. Each is skipped where it is not installed;
  * after each nothing is left: no terminal, descriptor, thread or child. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "rp/rp.h"
+#include "tests/support/check.h"
 #include "tests/support/stage.h"
 
 #define PATIENCE_NS (30 * RP_SECOND)

@@ -1,12 +1,12 @@
 /* Attention on real programs: each is run until the watch has found what it should, however long
  * that takes. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tests/pty/rig.h"
+#include "tests/support/check.h"
 
 enum {
     REASONS = RP_ATTENTION_BY_EXIT + 1

@@ -2,9 +2,10 @@
  * churn must be the same. What is heard is written down as a line of text, which a case gives. */
 #include "pty/scan.h"
 
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "tests/support/check.h"
 
 /* Ends a hexadecimal escape in a literal where a letter of hexadecimal follows. */
 #define TEXT(literal)                                                                              \

@@ -2,7 +2,6 @@
  * it is the same however the output is cut, and what hostile output and a lack of memory do. */
 #include "pty/screen.h"
 
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 #include "tests/support/noise.h"
 

@@ -1,11 +1,11 @@
 /* The screen of a child, through the public functions: what it shows as the child goes on, when it
  * has settled, and what is refused. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <string.h>
 
 #include "core/screen.h"
 #include "tests/pty/rig.h"
+#include "tests/support/check.h"
 
 static rp_screen look_at(const actor *self)
 {

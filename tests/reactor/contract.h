@@ -2,9 +2,8 @@
 #ifndef RPI_TESTS_REACTOR_CONTRACT_H
 #define RPI_TESTS_REACTOR_CONTRACT_H
 
-#include <criterion/criterion.h>
-
 #include "tests/reactor/rig.h"
+#include "tests/support/check.h"
 
 /* Turns until the condition holds; a watchdog, not a measure of speed, ends it. */
 #define UNTIL(rig_pointer, condition)                                                              \

@@ -1,10 +1,10 @@
 /* The contract of operations (reactor/op.h), rule by rule, built against every backend: see rig.h.
  */
-#include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/reactor/contract.h"
+#include "tests/support/check.h"
 
 TestSuite(operations, .timeout = 60);
 

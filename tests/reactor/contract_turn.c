@@ -1,11 +1,11 @@
 /* The contract of the turn: timers, tasks, asyncs, posts, and what a turn promises; built against
  * every backend: see rig.h. With the fake, time is exact; with a real system nothing is asserted of
  * it but that nothing comes early. */
-#include <criterion/criterion.h>
 #include <string.h>
 
 #include "base/status.h"
 #include "tests/reactor/contract.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 
 TestSuite(turn, .timeout = 60);

@@ -1,9 +1,9 @@
 /* The contract test's world made of the scripted fake: see rig.h and tests/fake/fake.h. */
-#include <criterion/criterion.h>
 #include <stdlib.h>
 
 #include "tests/fake/fake.h"
 #include "tests/reactor/rig.h"
+#include "tests/support/check.h"
 
 static fake_world *world_of(const test_rig *rig)
 {

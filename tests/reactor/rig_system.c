@@ -1,7 +1,6 @@
 /* The contract test's world made of real pipes and processes: see rig.h. RIG_BACKEND names the
  * backend under test. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/reactor/rig.h"
+#include "tests/support/check.h"
 
 void rig_open(test_rig *rig, const rp_allocator *allocator)
 {

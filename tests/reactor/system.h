@@ -2,12 +2,12 @@
 #ifndef RPI_TESTS_REACTOR_SYSTEM_H
 #define RPI_TESTS_REACTOR_SYSTEM_H
 
-#include <criterion/criterion.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "reactor/reactor.h"
 #include "tests/reactor/contract.h"
+#include "tests/support/check.h"
 
 /* A sanitizer slows everything down: fewer rounds of what is repeated for the sake of races. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

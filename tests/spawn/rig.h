@@ -4,13 +4,12 @@
 #ifndef RPI_TESTS_SPAWN_RIG_H
 #define RPI_TESTS_SPAWN_RIG_H
 
-#include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "core/launch.h"
 #include "core/spawn.h"
+#include "tests/support/check.h"
 
 #define RIG_OUTPUT_MAX 65536
 #define RIG_PROGRAM_MAX 8

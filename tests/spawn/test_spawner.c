@@ -2,7 +2,6 @@
  * parts do when a call of the system or an allocation fails. A thread is held up, where a test
  * needs that, by a launch whose standard input is a FIFO that nobody has opened for writing yet. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,6 +16,7 @@
 #include "core/spawner.h"
 #include "reactor/reactor.h"
 #include "tests/spawn/rig.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 
 #define LAUNCH_MAX 300

@@ -2,7 +2,6 @@
  * byte for byte: nothing lost, nothing doubled, nothing out of order, done exactly once and last,
  * and afterwards descriptors, memory and children as before. On both backends. RP_STRESS_CHILDREN
  * says how many (CI runs a shortened form), RP_STRESS_SEED repeats a run. */
-#include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 
 #include "rp/rp.h"
 #include "tests/stress/noise.h"
+#include "tests/support/check.h"
 
 enum {
     CHILDREN_DEFAULT = 2000,

@@ -3,7 +3,6 @@
  * exactly once and last, and afterwards terminals, descriptors, memory and children as before. On
  * both backends. RP_STRESS_PTYS says how many (CI runs a shortened form), RP_STRESS_SEED repeats a
  * run. */
-#include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -15,6 +14,7 @@
 
 #include "rp/rp.h"
 #include "tests/stress/noise.h"
+#include "tests/support/check.h"
 
 enum {
     CHILDREN_DEFAULT = 2000,

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "tests/support/caller.h"
 
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "rp/rp.h"
+#include "tests/support/check.h"
 
 #define PATIENCE_NS (60 * RP_SECOND)
 

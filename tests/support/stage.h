@@ -5,13 +5,12 @@
 #ifndef RPI_TESTS_SUPPORT_STAGE_H
 #define RPI_TESTS_SUPPORT_STAGE_H
 
-#include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "rp/rp.h"
+#include "tests/support/check.h"
 #include "tests/support/fault.h"
 
 /** A test that runs once on each backend, `*backend`. */
