@@ -147,8 +147,12 @@ typedef struct rpi_os_table {
 } rpi_os_table;
 
 extern rpi_os_table rpi_os;
+#endif /* the table of Windows stands in base/os_windows.h */
 
-#endif /* not Windows */
+/* ---- questions made of the table's calls ---- */
+
+/** Closes a descriptor of ours; nothing that could be lost stands behind it. */
+void rpi_os_close(int fd);
 
 /** A duplicate of a descriptor, close-on-exec and above 2; or -EBADF, -EMFILE. The original stays.
  */
@@ -159,15 +163,53 @@ int rpi_os_duplicate(intptr_t fd);
  * closed. */
 int rpi_os_lift(int fd);
 
+/** 0, or -EBADF: there is no such descriptor. */
+int rpi_os_check_descriptor(intptr_t fd);
+
+/** Bytes that wait in a pipe, of which no read is pending; or an error. */
+int rpi_os_unread(int fd);
+
+/** Whether nobody holds the other ends of these pipes (bytes may still be in them). One system
+ * call, where the system can. */
+void rpi_os_are_hung_up(const int *fds, size_t count, bool *ret_hung_up);
+
+/** Reads what is there without waiting: bytes, 0 = end of file, -EAGAIN = nothing now, or an error.
+ * No read is pending. */
+int rpi_os_read_now(int fd, void *memory, uint32_t size);
+
+/** Writes without waiting: bytes, -EAGAIN = no room now, or an error. Not for pipes, as whoever has
+ * no reader raises SIGPIPE. */
+int rpi_os_write_now(int fd, const void *bytes, uint32_t size);
+
+/** What both ends of a pipe have in common, and nobody else has: 0 or an error. */
+int rpi_os_pipe_name(int fd, uint64_t *ret_name);
+
+/** Waits for the end of the process that a descriptor stands for (rpi_launch.pidfd). */
+void rpi_os_wait_for_exit(int process);
+
 /** Whether `path` is a directory: 0, -ENOENT, -ENOTDIR, -EACCES, .... */
 int rpi_os_check_directory(const char *path);
 
-/** The flags of open(2) for the file of a child's stream. */
+/** How the file of a child's stream is opened: the flags of open(2); Windows: one of
+ * rpi_os_file_use. */
 int rpi_os_file_flags(bool is_output, bool append);
 
-/** The calling process's environment as it is now, NULL-terminated; NULL = empty. As with getenv,
- * no other thread may change it meanwhile. */
+typedef enum rpi_os_file_use {
+    RPI_OS_FILE_READ = 1,
+    RPI_OS_FILE_TRUNCATE,
+    RPI_OS_FILE_APPEND
+} rpi_os_file_use;
+
+/** Takes the calling process's environment as it is now, for rpi_os_environment in this thread: 0
+ * or -ENOMEM. */
+int rpi_os_environment_load(void);
+
+/** The environment as of the last load, NULL-terminated, UTF-8 on Windows; NULL = empty. As with
+ * getenv, no other thread may change it meanwhile (on Windows it may). */
 char *const *rpi_os_environment(void);
+
+/** Whether two names of variables are the same one: `length` bytes of each are compared. */
+bool rpi_os_same_variable(const char *a, const char *b, size_t length);
 
 /** The calling process's number. */
 int64_t rpi_os_pid(void);

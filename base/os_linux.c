@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -22,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/clone.h"
 
 #ifndef SYS_io_uring_setup
@@ -255,6 +257,73 @@ rpi_os_table rpi_os = {
 
 /* ---- questions made of the table's calls ---------------------------------- */
 
+void rpi_os_close(int fd)
+{
+    (void)rpi_os.close(fd); // it is closed whatever the result
+}
+
+int rpi_os_check_descriptor(intptr_t fd)
+{
+    return rpi_os.fcntl((int)fd, F_GETFD, 0) < 0 ? -errno : 0;
+}
+
+int rpi_os_unread(int fd)
+{
+    int size = 0;
+
+    if (rpi_os.ioctl(fd, FIONREAD, &size) < 0) {
+        return -errno;
+    }
+    return size < 0 ? 0 : size;
+}
+
+void rpi_os_are_hung_up(const int *fds, size_t count, bool *ret_hung_up)
+{
+    struct pollfd entries[2];
+    int r;
+
+    RP_ASSERT(count <= sizeof entries / sizeof entries[0]);
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = (struct pollfd){.fd = fds[i]};
+    }
+    r = rpi_os.poll(entries, count, 0);
+    for (size_t i = 0; i < count; i++) {
+        ret_hung_up[i] = r > 0 && (entries[i].revents & (POLLHUP | POLLERR)) != 0;
+    }
+}
+
+int rpi_os_read_now(int fd, void *memory, uint32_t size)
+{
+    const ssize_t n = rpi_os.read(fd, memory, size < INT_MAX ? size : INT_MAX);
+
+    return n < 0 ? -errno : (int)n;
+}
+
+int rpi_os_write_now(int fd, const void *bytes, uint32_t size)
+{
+    const ssize_t n = rpi_os.write(fd, bytes, size < INT_MAX ? size : INT_MAX);
+
+    return n < 0 ? -errno : (int)n;
+}
+
+int rpi_os_pipe_name(int fd, uint64_t *ret_name)
+{
+    struct stat status;
+
+    if (rpi_os.fstat(fd, &status) < 0) {
+        return -errno;
+    }
+    *ret_name = status.st_ino;
+    return 0;
+}
+
+void rpi_os_wait_for_exit(int process)
+{
+    struct pollfd entry = {.fd = process, .events = POLLIN};
+
+    (void)rpi_os.poll(&entry, 1, -1); // interrupted: the caller asks again
+}
+
 int rpi_os_duplicate(intptr_t fd)
 {
     int result;
@@ -297,6 +366,16 @@ int rpi_os_file_flags(bool is_output, bool append)
         return O_RDONLY | O_CLOEXEC;
     }
     return O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC);
+}
+
+int rpi_os_environment_load(void)
+{
+    return 0; // it is looked at where it is
+}
+
+bool rpi_os_same_variable(const char *a, const char *b, size_t length)
+{
+    return a[0] == b[0] && strncmp(a, b, length) == 0;
 }
 
 char *const *rpi_os_environment(void)

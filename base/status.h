@@ -9,6 +9,14 @@
 #define RPI_BASE_STATUS_H
 
 #include <stddef.h>
+#include <stdio.h>
+
+/** Says that a function takes printf's format and arguments, so that calls are checked. */
+#ifdef __MINGW_PRINTF_FORMAT /* the printf in use may not be the system's */
+#define RPI_PRINTF(format_, first_) __attribute__((format(__MINGW_PRINTF_FORMAT, format_, first_)))
+#else
+#define RPI_PRINTF(format_, first_) __attribute__((format(printf, format_, first_)))
+#endif
 
 typedef struct rpi_error_text {
     int error;        /* negative */
@@ -25,7 +33,7 @@ void rpi_detail_clear(void);
 
 /** Sets the detail of the calling thread, printf-like, cut at 255 bytes. Returns `error`, so that
  * it can be returned. */
-int rpi_detail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int rpi_detail(int error, const char *format, ...) RPI_PRINTF(2, 3);
 
 /** Sets a ready text, cut likewise. NULL forgets. */
 void rpi_detail_set(const char *text);

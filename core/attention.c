@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/os.h"
@@ -76,8 +75,6 @@ static rp_attention *attention_of(rpi_observer *observer)
 static bool
 find_target(const rp_process *process, rpi_reading_target *ret_target, int64_t *ret_group)
 {
-    struct stat info;
-
     if (process->terminal != NULL) {
         int master = rpi_terminal_master(process);
 
@@ -86,11 +83,10 @@ find_target(const rp_process *process, rpi_reading_target *ret_target, int64_t *
         return *ret_group > 0 && rpi_pty_device(master, &ret_target->device) == 0;
     }
     if (process->writer == NULL || rpi_writer_fd(process->writer) < 0 ||
-        rpi_os.fstat(rpi_writer_fd(process->writer), &info) < 0) {
+        rpi_os_pipe_name(rpi_writer_fd(process->writer), &ret_target->inode) < 0) {
         return false;
     }
     ret_target->is_terminal = false;
-    ret_target->inode = info.st_ino; /* both ends of a pipe have one */
     *ret_group = process->pid;
     return true;
 }

@@ -33,7 +33,7 @@ static size_t name_length(const char *entry)
 
 static bool has_name(const char *entry, const char *name, size_t length)
 {
-    return entry[0] == name[0] && strncmp(entry, name, length) == 0 &&
+    return rpi_os_same_variable(entry, name, length) &&
            (entry[length] == '=' || entry[length] == '\0');
 }
 

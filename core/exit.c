@@ -3,7 +3,6 @@
  * same manner. */
 #include "core/exit.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/status.h"
 #include "reactor/op.h"
 #include "rp/base.h"
 
@@ -34,7 +35,7 @@ bool rpi_guard_runs(const rp_loop *loop);
 
 /** Tells it a line of base/guard.h, printf-like, without the newline. Nothing happens when it does
  * not run. */
-void rpi_guard_tell(rp_loop *loop, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void rpi_guard_tell(rp_loop *loop, const char *format, ...) RPI_PRINTF(2, 3);
 
 /** All groups are closed, the loop is not in a turn: lets it go and sees it end. */
 void rpi_guard_close(rp_loop *loop);

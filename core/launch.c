@@ -323,7 +323,7 @@ int rpi_launch_build(const rp_allocator *allocator,
 static void close_owned(int fd)
 {
     if (fd >= 0) {
-        (void)rpi_os.close(fd); // on Linux it is closed whatever the result
+        rpi_os_close(fd);
     }
 }
 

@@ -47,8 +47,7 @@ void rpi_loop_log(rp_loop *loop, int level, const char *format, ...)
 void rpi_loop_close_fd(rp_loop *loop, int fd)
 {
     loop->kernel_calls++;
-    (void)rpi_os.close(
-        fd); /* read and pipe ends: there is nothing that a failing close could lose */
+    rpi_os_close(fd);
 }
 
 /* ---- opening --------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/ring.h"
+#include "base/status.h"
 #include "core/capture.h"
 #include "core/group.h"
 #include "core/idle.h"
@@ -68,8 +69,7 @@ _Static_assert(offsetof(struct rp_loop, reactor) == 0, "rpi_reactor_of relies on
 int rpi_loop_enter(rp_loop *loop);
 
 /** Tells the log callback, printf-like; silent without one. Level: 0 error, 1 warning, 2 debug. */
-void rpi_loop_log(rp_loop *loop, int level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void rpi_loop_log(rp_loop *loop, int level, const char *format, ...) RPI_PRINTF(3, 4);
 
 /** One descriptor of the loop's is closed or opened: close goes through here so that it is counted.
  */

@@ -3,7 +3,6 @@
 #include "rp/process.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -55,9 +54,7 @@ static int abandon_child(rp_process *process, int error)
 
     rpi_stop_kill_now(process);
     while (rpi_reap(process->loop, process->pidfd, true, &ignored) == RP_EAGAIN) {
-        struct pollfd entry = {.fd = process->pidfd, .events = POLLIN};
-
-        (void)rpi_os.poll(&entry, 1, -1); /* SIGKILL is on its way */
+        rpi_os_wait_for_exit(process->pidfd); /* SIGKILL is on its way */
     }
     process->reaped = true;
     return error;
@@ -239,26 +236,25 @@ void rpi_process_fail(rp_process *process, int error, const char *phase)
 /* One question for both streams: does anybody still hold their other ends? */
 static void ask_hung_up(rp_process *process, bool ret_hung_up[2])
 {
-    struct pollfd entries[2];
+    int fds[2];
+    bool hung_up[2] = {false, false};
     size_t count = 0;
 
     ret_hung_up[0] = false;
     ret_hung_up[1] = false;
     for (int i = 0; i < 2; i++) {
         if (process->streams[i].state == RPI_STREAM_OPEN) {
-            entries[count++] = (struct pollfd){.fd = (int)process->streams[i].io.handle};
+            fds[count++] = (int)process->streams[i].io.handle;
         }
     }
     if (count == 0) {
         return;
     }
     process->loop->kernel_calls++;
-    if (rpi_os.poll(entries, count, 0) <= 0) {
-        return;
-    }
+    rpi_os_are_hung_up(fds, count, hung_up);
     for (int i = 1; i >= 0; i--) {
         if (process->streams[i].state == RPI_STREAM_OPEN) {
-            ret_hung_up[i] = (entries[--count].revents & (POLLHUP | POLLERR)) != 0;
+            ret_hung_up[i] = hung_up[--count];
         }
     }
 }

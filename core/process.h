@@ -6,6 +6,7 @@
  *     admission.c     the queue in front of the spawner   reap_linux.c  how it ended
  *     stop.c          the ladder, time-outs               tree_linux.c  what is left of a tree
  *     signal.c        whom a signal reaches               sessions_linux.c  its other groups
+ *     send_*.c        the sending
  *     pull.c          iteration that runs the loop        chunks.c      the order of a capture
  *     observer.c      who else is told of the bytes   terminal.c    RP_PTY: size, modes, slave
  *     foreground_linux.c  who has the caller's terminal
@@ -298,6 +299,13 @@ int rpi_signal_tree(rp_process *process, int signal);
 int rpi_signal_interrupt(rp_process *process);
 /** SIGKILL to all that can be reached, at once; for close. */
 void rpi_stop_kill_now(rp_process *process);
+
+/* ---- send_*.c: of the system ---- */
+
+/** A signal to the child, which is not reaped: 0; RP_ESRCH: it has ended; or -errno. */
+int rpi_send_leader(rp_process *process, int signal);
+/** To its process group, by number. Results as above; 0: at least one got it. */
+int rpi_send_group(rp_process *process, int signal);
 
 /* ---- stop.c ---- */
 

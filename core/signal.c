@@ -6,10 +6,10 @@
  * the other groups, which jobs of a shell are, by the end of the turn (sessions_linux.c). Called by
  * stop.c and the public function at the end. */
 #include <errno.h>
-#include <signal.h>
 
 #include "base/assert.h"
 #include "base/os.h"
+#include "base/signals.h"
 #include "base/status.h"
 #include "core/foreground.h"
 #include "core/loop.h"
@@ -19,14 +19,15 @@
 
 static int send_to_leader(rp_process *process, int signal)
 {
-    if (rpi_os.pidfd_send_signal(process->pidfd, signal, 0) < 0) {
-        return errno == ESRCH ? 0 : -errno; /* gone already: what was wanted */
-    }
-    return 0;
+    const int r = rpi_send_leader(process, signal);
+
+    return r == RP_ESRCH ? 0 : r; /* gone already: what was wanted */
 }
 
 int rpi_signal_tree(rp_process *process, int signal)
 {
+    int r;
+
     if (process->tree == NULL && process->looks > 0) { /* now it must be known who the rest is */
         (void)rpi_tree_open(process, &process->tree);  /* failed: the end of the stop tells */
     }
@@ -45,10 +46,8 @@ int rpi_signal_tree(rp_process *process, int signal)
     if (process->own_session && signal != 0) {
         rpi_sessions_signal(process, signal);
     }
-    if (rpi_os.kill((pid_t)-process->pid, signal) < 0) {
-        return errno == ESRCH ? send_to_leader(process, signal) : -errno;
-    }
-    return 0;
+    r = rpi_send_group(process, signal);
+    return r == RP_ESRCH ? send_to_leader(process, signal) : r;
 }
 
 void rpi_stop_kill_now(rp_process *process)
@@ -75,7 +74,7 @@ static int send_to_foreground(rp_process *process, int master, int signal)
         return 0;
     }
     if (group == process->pid && !process->reaped) {
-        return rpi_os.kill((pid_t)-group, signal) < 0 ? -errno : 0;
+        return rpi_send_group(process, signal);
     }
     return rpi_tree_signal_group(process, group, signal);
 }
@@ -104,12 +103,13 @@ int rpi_signal_interrupt(rp_process *process)
         return rpi_signal_tree(process, SIGINT);
     }
     r = signal_foreground(process, SIGINT);
-    if (r == RP_ESRCH && rpi_os.write(master, "\x03", 1) < 0) {
+    if (r == RP_ESRCH) {
         /* Nobody has the terminal, but somebody may read it. Full: he does not, and so he could
          * not see the key either. */
-        r = errno == EAGAIN ? 0 : -errno;
+        r = rpi_os_write_now(master, "\x03", 1);
+        r = r == -EAGAIN || r > 0 ? 0 : r;
     }
-    return r == RP_ESRCH ? 0 : r;
+    return r;
 }
 
 /* ---- the public function ------------------------------------------------------------ */
@@ -151,8 +151,5 @@ int rp_signal(rp_process *process, int signal, rp_scope scope)
     if (scope == RP_SCOPE_FOREGROUND) {
         return signal_foreground(process, signal);
     }
-    if (process->reaped || rpi_os.pidfd_send_signal(process->pidfd, signal, 0) < 0) {
-        return process->reaped ? RP_ESRCH : -errno;
-    }
-    return 0;
+    return process->reaped ? RP_ESRCH : rpi_send_leader(process, signal);
 }

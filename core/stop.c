@@ -3,9 +3,9 @@
  * is armed for the earliest of them.
  *
  * Whom a signal reaches stands in signal.c. */
-#include <signal.h>
 
 #include "base/clock.h"
+#include "base/signals.h"
 #include "base/status.h"
 #include "core/loop.h"
 #include "core/process.h"

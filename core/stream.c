@@ -7,9 +7,7 @@
  *
  * Called by the reactor (on_op), and by process.c for pause, exit and close. */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "base/assert.h"
 #include "base/os.h"
@@ -277,25 +275,28 @@ void rpi_stream_take_in(rpi_stream *stream, uint32_t size)
 
 static bool is_hung_up(const rpi_stream *stream)
 {
-    struct pollfd entry = {.fd = (int)stream->io.handle};
+    const int fd = (int)stream->io.handle;
+    bool hung_up = false;
 
-    return rpi_os.poll(&entry, 1, 0) == 1 && (entry.revents & (POLLHUP | POLLERR)) != 0;
+    rpi_os_are_hung_up(&fd, 1, &hung_up);
+    return hung_up;
 }
 
 /* No read is pending: what is in the pipe now is all that is still read. */
 static void measure(rpi_stream *stream)
 {
     rp_loop *loop = rpi_stream_process(stream)->loop;
-    int size = 0;
+    int size;
 
     if (rpi_stream_process(stream)->terminal != NULL) {
         rpi_stream_terminal_drain(stream);
         return;
     }
     loop->kernel_calls += 2;
-    if (rpi_os.ioctl((int)stream->io.handle, FIONREAD, &size) < 0 || size < 0) {
+    size = rpi_os_unread((int)stream->io.handle);
+    if (size < 0) {
         rpi_loop_log(loop, 0, "a stream ends early: the system does not say what is in it (%s)",
-                     rp_error_name(-errno));
+                     rp_error_name(size));
         size = 0;
     }
     stream->left = (uint32_t)size;
@@ -385,7 +386,7 @@ static int32_t read_now(rpi_stream *stream)
     rp_loop *loop = rpi_stream_process(stream)->loop;
     char *memory;
     uint32_t size;
-    ssize_t n;
+    int n;
 
     if (!rpi_stream_take_ring(stream)) {
         rpi_stream_wait_for_memory(stream);
@@ -394,13 +395,10 @@ static int32_t read_now(rpi_stream *stream)
     size = rpi_ring_reserve(&stream->ring, &memory);
     do {
         loop->kernel_calls++;
-        n = rpi_os.read((int)stream->io.handle, memory, size);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0) {
-        n = -errno;
-        stream->was_empty = n == -EAGAIN;
-    }
-    return (int32_t)n;
+        n = rpi_os_read_now((int)stream->io.handle, memory, size);
+    } while (n == -EINTR);
+    stream->was_empty = n == -EAGAIN;
+    return n;
 }
 
 /* What was read: the operation's result, or that of a read made now where it only told that there

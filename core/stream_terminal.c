@@ -50,17 +50,14 @@ static reading why(int error)
 static int32_t read_once(rpi_stream *stream, char *memory, uint32_t size)
 {
     rp_loop *loop = rpi_stream_process(stream)->loop;
-    ssize_t n;
+    int32_t n;
     int tries = 0;
 
     do {
         loop->kernel_calls++;
-        n = rpi_os.read((int)stream->io.handle, memory, size);
-    } while (n < 0 && errno == EINTR && ++tries < TRIES_MAX);
-    if (n < 0) {
-        n = errno == EINTR ? -EAGAIN : -errno;
-    }
-    return (int32_t)n;
+        n = rpi_os_read_now((int)stream->io.handle, memory, size);
+    } while (n == -EINTR && ++tries < TRIES_MAX);
+    return n == -EINTR ? -EAGAIN : n;
 }
 
 /* Takes what is there into the ring: by one read, as the next would mostly find nothing and is as

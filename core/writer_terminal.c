@@ -97,19 +97,17 @@ static bool admit(rpi_writer *writer, const rpi_write_request *first)
 /* ---- writing -------------------------------------------------------------------- */
 
 /* One write: bytes or -errno; -EAGAIN: the terminal is full. */
-static ssize_t write_once(rpi_writer *writer, const void *bytes, size_t size)
+static int write_once(rpi_writer *writer, const void *bytes, size_t size)
 {
-    ssize_t n;
+    const uint32_t share = size < INT32_MAX ? (uint32_t)size : INT32_MAX;
+    int n;
     int tries = 0;
 
     do {
         writer->process->loop->kernel_calls++;
-        n = rpi_os.write((int)writer->io.handle, bytes, size); /* a terminal raises no SIGPIPE */
-    } while (n < 0 && errno == EINTR && ++tries < TRIES_MAX);
-    if (n < 0) {
-        return errno == EINTR ? -EAGAIN : -errno;
-    }
-    return n == 0 ? -EAGAIN : n;
+        n = rpi_os_write_now((int)writer->io.handle, bytes, share); /* raises no SIGPIPE there */
+    } while (n == -EINTR && ++tries < TRIES_MAX);
+    return n == 0 || n == -EINTR ? -EAGAIN : n;
 }
 
 static void wait_for_room(rpi_writer *writer)

@@ -4,10 +4,10 @@
 
 #include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/os.h"
 #include "base/status.h"
 #include "reactor/parts.h"
 
@@ -26,7 +26,7 @@ bool rpi_reactor_is_forked(const rpi_reactor *reactor)
         // volatile: the kernel clears it behind the compiler's back
         return *(const volatile unsigned char *)reactor->fork_mark == 0;
     }
-    return (int64_t)getpid() != reactor->owner_pid;
+    return rpi_os_pid() != reactor->owner_pid;
 }
 
 static void init_fields(rpi_reactor *reactor, const rpi_reactor_options *options)
@@ -47,7 +47,7 @@ static void init_fields(rpi_reactor *reactor, const rpi_reactor_options *options
     atomic_init(&reactor->stop, false);
     atomic_init(&reactor->awake, true);
     atomic_init(&reactor->called_on, false);
-    reactor->owner_pid = (int64_t)getpid();
+    reactor->owner_pid = rpi_os_pid();
     reactor->fork_mark = rpi_fork_mark_open();
     reactor->now_ns = rpi_reactor_clock_ns(reactor);
 }

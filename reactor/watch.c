@@ -2,7 +2,6 @@
  * for as long as the watch lives. A watch that is closed while its operation is under way is freed
  * when that has completed; it reports nothing any more. */
 #include <errno.h>
-#include <fcntl.h>
 
 #include "base/assert.h"
 #include "base/os.h"
@@ -95,7 +94,7 @@ static int check(const rpi_reactor *reactor, intptr_t fd, uint32_t events, bool 
     if (fd < 0 || fd > INT32_MAX) {
         return rpi_detail(RP_EINVAL, "fd is no descriptor");
     }
-    return rpi_os.fcntl((int)fd, F_GETFD, 0) < 0 ? -errno : 0;
+    return rpi_os_check_descriptor(fd);
 }
 
 int rp_watch_start(rp_loop *loop,
