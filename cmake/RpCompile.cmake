@@ -30,6 +30,12 @@ if(RP_SANITIZE)
     target_link_options(rp_sanitize INTERFACE "-fsanitize=${RP_SANITIZE}")
 endif()
 
+# Counters are updated atomically: a child of ours counts in the memory of its parent.
+if(RP_COVERAGE)
+    target_compile_options(rp_sanitize INTERFACE --coverage -fprofile-update=atomic -fprofile-abs-path)
+    target_link_options(rp_sanitize INTERFACE --coverage)
+endif()
+
 # Strict C11, except in files named for one system (x_linux.c, x_posix.c): those see that system's interfaces. A folder that
 # looks into the system in every file sets RP_C_EXTENSIONS.
 set(RP_C_EXTENSIONS OFF)
