@@ -15,17 +15,34 @@ enum {
     RPI_CGROUP_PATH_SIZE = 4096
 };
 
-/** The path of a cgroup called `name` below our own: 0; RP_EUNSUPPORTED: no cgroup v2 is mounted
- * here; -ENAMETOOLONG. */
+/* ---- cgroup_place_linux.c ---- */
+
+/** The path of a cgroup called `name`, below our own or beside it, see there: 0; RP_EUNSUPPORTED:
+ * no cgroup v2 is mounted here; -ENAMETOOLONG. */
 int rpi_cgroup_name(const char *name, char ret_path[RPI_CGROUP_PATH_SIZE]);
+
+/** Lets those below it have this controller: 0, also where they do; RP_EUNSUPPORTED: it does not
+ * have it itself; -EBUSY: processes are in it; RP_EACCES, ... */
+int rpi_cgroup_offer(const char *path, const char *controller);
+
+/** Whether it is the root of all, not of a namespace only. */
+bool rpi_cgroup_is_root(const char *path);
+
+/** Whether a word stands in one of its files, among blanks. */
+bool rpi_cgroup_lists(const char *path, const char *file, const char *word);
+
+/** Whether one could be made now, by making one. */
+bool rpi_cgroup_is_usable(void);
+
+/* ---- cgroup_linux.c ---- */
+
+/** "folder/name": whether it fits. */
+bool rpi_cgroup_join(char path[RPI_CGROUP_PATH_SIZE], const char *folder, const char *name);
 
 /** Makes it, and tries whether a child of ours can enter. 0; RP_EUNSUPPORTED: too old a kernel
  * (before 5.14); RP_EACCES, RP_EPERM, ...: our own is not delegated to us, or mounted for reading
  * only. */
 int rpi_cgroup_make(const char *path);
-
-/** Whether one could be made now, by making one. */
-bool rpi_cgroup_is_usable(void);
 
 /** Kills all who are in it at this moment, and keeps who is just being born from escaping. 0, or
  * -errno; -ENOENT: it is gone. */
@@ -43,6 +60,9 @@ int rpi_cgroup_remove(const char *path);
 
 /** Reads one of its files, cut at the size and terminated: bytes, or -errno. */
 int rpi_cgroup_read(const char *path, const char *file, char *text, size_t text_size);
+
+/** Writes one of its files: 0 or -errno. */
+int rpi_cgroup_write(const char *path, const char *file, const char *text);
 
 /** The number behind `name` at the beginning of a line of such a text, or UINT64_MAX. With an empty
  * name: the first one. */

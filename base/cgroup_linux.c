@@ -1,5 +1,5 @@
-/* See cgroup.h. Where our own cgroup is comes from /proc: its name from /proc/self/cgroup, the
- * place of the hierarchy from /proc/self/mountinfo. Waiting is by POLLPRI on cgroup.events. */
+/* See cgroup.h: making, emptying and removing them. Waiting is by POLLPRI on cgroup.events. Where
+ * they are made is cgroup_place_linux.c's. */
 #include "base/cgroup.h"
 
 #include <dirent.h>
@@ -19,7 +19,6 @@
 
 enum {
     EVENTS_SIZE = 256,
-    LINE_SIZE = RPI_CGROUP_PATH_SIZE,
     DEPTH_MAX = 32,
     SLICE_MS = 20,     /* the longest wait: `until_ns` may have come nearer */
     REMOVE_TRIES = 100 /* the last one in it may still be on his way out */
@@ -27,8 +26,7 @@ enum {
 
 /* ---- files ----------------------------------------------------------------------------- */
 
-/* "folder/name" into `path`: whether it fits. */
-static bool join(char path[RPI_CGROUP_PATH_SIZE], const char *folder, const char *name)
+bool rpi_cgroup_join(char path[RPI_CGROUP_PATH_SIZE], const char *folder, const char *name)
 {
     const int length = snprintf(path, RPI_CGROUP_PATH_SIZE, "%s/%s", folder, name);
 
@@ -40,16 +38,16 @@ static int open_file(const char *folder, const char *name, int flags)
     char path[RPI_CGROUP_PATH_SIZE];
     int fd;
 
-    if (!join(path, folder, name)) {
+    if (!rpi_cgroup_join(path, folder, name)) {
         return -ENAMETOOLONG;
     }
     fd = rpi_os.open(path, flags | O_CLOEXEC, 0);
     return fd < 0 ? -errno : fd;
 }
 
-static int write_file(const char *folder, const char *name, const char *text)
+int rpi_cgroup_write(const char *path, const char *file, const char *text)
 {
-    const int fd = open_file(folder, name, O_WRONLY);
+    const int fd = open_file(path, file, O_WRONLY);
     int r = 0;
 
     if (fd < 0) {
@@ -97,100 +95,6 @@ uint64_t rpi_cgroup_number(const char *text, const char *name)
     return UINT64_MAX;
 }
 
-/* ---- our own --------------------------------------------------------------------------- */
-
-/* The first line of a file of /proc that `matches`: true, and it is in `line`. */
-static bool find_line(const char *path, bool (*matches)(const char *line), char line[LINE_SIZE])
-{
-    FILE *file = fopen(path, "re");
-    bool found = false;
-
-    while (file != NULL && !found && fgets(line, LINE_SIZE, file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        found = matches(line);
-    }
-    if (file != NULL) {
-        (void)fclose(file); /* only read */
-    }
-    return found;
-}
-
-static bool is_unified(const char *line)
-{
-    return strncmp(line, "0::/", 4) == 0;
-}
-
-static bool is_mount(const char *line)
-{
-    return strstr(line, " - cgroup2 ") != NULL;
-}
-
-/* Undoes what the kernel does to blanks and backslashes in the names of mounts. */
-static void unescape(char *text)
-{
-    char *to = text;
-
-    for (; *text != '\0'; to++) {
-        if (text[0] == '\\' && text[1] >= '0' && text[1] <= '3' && text[2] != '\0' &&
-            text[3] != '\0') {
-            *to = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + (text[3] - '0'));
-            text += 4;
-        } else {
-            *to = *text++;
-        }
-    }
-    *to = '\0';
-}
-
-/* Cuts the `index`th word, from 0, out of a line: NULL: there is none. */
-static char *word_of(char *line, int index)
-{
-    char *word = line;
-
-    for (; index > 0 && word != NULL; index--) {
-        word = strchr(word, ' ');
-        word = word == NULL ? NULL : word + 1;
-    }
-    if (word != NULL) {
-        word[strcspn(word, " ")] = '\0';
-        unescape(word);
-    }
-    return word;
-}
-
-/* The folder of the cgroup that we are in: 0 or RP_EUNSUPPORTED. */
-static int find_own(char ret_path[RPI_CGROUP_PATH_SIZE])
-{
-    char own[LINE_SIZE];
-    char mount[LINE_SIZE];
-    const char *name = own + 3; /* behind "0::" */
-    const char *root;
-    const char *place;
-    size_t length;
-
-    if (!find_line("/proc/self/cgroup", is_unified, own) ||
-        !find_line("/proc/self/mountinfo", is_mount, mount)) {
-        return RP_EUNSUPPORTED;
-    }
-    place = word_of(mount, 4); /* the later one first, as cutting ends the line */
-    root = word_of(mount, 3);
-    if (place == NULL || root == NULL) {
-        return RP_EUNSUPPORTED;
-    }
-    length = strcmp(root, "/") == 0 ? 0 : strlen(root);
-    if (strncmp(name, root, length) != 0 || (name[length] != '/' && name[length] != '\0')) {
-        return RP_EUNSUPPORTED; /* ours is outside of what is mounted */
-    }
-    name += length;
-    length = strlen(name);
-    if (length > 0 && name[length - 1] == '/') {
-        own[strlen(own) - 1] = '\0';
-    }
-    return snprintf(ret_path, RPI_CGROUP_PATH_SIZE, "%s%s", place, name) < RPI_CGROUP_PATH_SIZE
-               ? 0
-               : RP_EUNSUPPORTED;
-}
-
 /* ---- making ----------------------------------------------------------------------------- */
 
 /* In a disposable child: whether it can enter. */
@@ -207,28 +111,12 @@ RPI_CHILD_CODE static int try_to_enter(void *argument)
     return r < 0 ? (int)-r : 0;
 }
 
-int rpi_cgroup_name(const char *name, char ret_path[RPI_CGROUP_PATH_SIZE])
-{
-    char own[RPI_CGROUP_PATH_SIZE];
-    char path[RPI_CGROUP_PATH_SIZE];
-    const int r = find_own(own);
-
-    if (r < 0) {
-        return r;
-    }
-    if (!join(path, own, name)) {
-        return -ENAMETOOLONG;
-    }
-    memcpy(ret_path, path, sizeof path);
-    return 0;
-}
-
 int rpi_cgroup_make(const char *path)
 {
     char file[RPI_CGROUP_PATH_SIZE];
     int r;
 
-    if (!join(file, path, "cgroup.procs")) {
+    if (!rpi_cgroup_join(file, path, "cgroup.procs")) {
         return -ENAMETOOLONG;
     }
     if (rpi_os.mkdir(path, 0755) < 0) {
@@ -248,22 +136,11 @@ int rpi_cgroup_make(const char *path)
     return r;
 }
 
-bool rpi_cgroup_is_usable(void)
-{
-    char name[64];
-    char path[RPI_CGROUP_PATH_SIZE];
-
-    (void)snprintf(name, sizeof name, "running-process.%lld.%llx.probe", (long long)rpi_os_pid(),
-                   (unsigned long long)rpi_clock_now_ns());
-    return rpi_cgroup_name(name, path) == 0 && rpi_cgroup_make(path) == 0 &&
-           rpi_cgroup_remove(path) == 0;
-}
-
 /* ---- ending ------------------------------------------------------------------------------ */
 
 int rpi_cgroup_kill(const char *path)
 {
-    return write_file(path, "cgroup.kill", "1");
+    return rpi_cgroup_write(path, "cgroup.kill", "1");
 }
 
 static int is_populated(int events)
@@ -348,8 +225,8 @@ static int walk(const char *path, int depth, folder_fn *each, void *user)
         char below[RPI_CGROUP_PATH_SIZE];
 
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
-            r = join(below, path, entry->d_name) ? walk(below, depth + 1, each, user)
-                                                 : -ENAMETOOLONG;
+            r = rpi_cgroup_join(below, path, entry->d_name) ? walk(below, depth + 1, each, user)
+                                                            : -ENAMETOOLONG;
             r = r == -ENOENT ? 0 : r;
         }
     }
@@ -386,7 +263,7 @@ static int list_folder(const char *path, void *user)
     const listing *to = user;
     char file[RPI_CGROUP_PATH_SIZE];
     char line[64];
-    FILE *procs = join(file, path, "cgroup.procs") ? fopen(file, "re") : NULL;
+    FILE *procs = rpi_cgroup_join(file, path, "cgroup.procs") ? fopen(file, "re") : NULL;
 
     while (procs != NULL && fgets(line, sizeof line, procs) != NULL) {
         const int64_t pid = strtoll(line, NULL, 10);

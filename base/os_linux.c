@@ -14,12 +14,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -227,6 +229,10 @@ rpi_os_table rpi_os = {
     .ioctl = os_ioctl,
     .fstat = os_fstat,
     .stat = os_stat,
+    .getxattr = getxattr,
+    .inotify_init1 = inotify_init1,
+    .inotify_add_watch = inotify_add_watch,
+    .inotify_rm_watch = inotify_rm_watch,
     .poll = os_poll,
     .eventfd = eventfd,
     .epoll_create1 = epoll_create1,

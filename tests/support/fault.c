@@ -132,6 +132,11 @@ void rpi_fault_memory_init(rpi_fault_memory *memory, unsigned fail_at)
     X(FAIL_ERRNO, int, ioctl, (int a, unsigned long b, void *c), (a, b, c))                        \
     X(FAIL_ERRNO, int, fstat, (int a, struct stat *b), (a, b))                                     \
     X(FAIL_ERRNO, int, stat, (const char *a, struct stat *b), (a, b))                              \
+    X(FAIL_ERRNO, ssize_t, getxattr, (const char *a, const char *b, void *c, size_t d),           \
+      (a, b, c, d))                                                                                \
+    X(FAIL_ERRNO, int, inotify_init1, (int a), (a))                                                \
+    X(FAIL_ERRNO, int, inotify_add_watch, (int a, const char *b, uint32_t c), (a, b, c))           \
+    X(FAIL_ERRNO, int, inotify_rm_watch, (int a, int b), (a, b))                                   \
     X(FAIL_ERRNO, int, poll, (struct pollfd *a, size_t b, int c), (a, b, c))                       \
     X(FAIL_MAP, void *, mmap, (void *a, size_t b, int c, int d, int e, off_t f),                   \
       (a, b, c, d, e, f))                                                                          \
