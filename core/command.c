@@ -377,25 +377,10 @@ static int read_nested(const void *options, size_t known, void *ret_options, con
 static int check_limits(const rp_command *command)
 {
     rp_limits limits = RP_INIT(rp_limits);
-    int r;
 
-    if (command->limits == NULL) {
-        return 0;
-    }
-    r = read_nested(command->limits, sizeof limits, &limits, "limits");
-    if (r < 0) {
-        return r;
-    }
-    if (limits.memory_bytes != 0) {
-        return lack("limits: memory_bytes cannot be held without containment");
-    }
-    if (limits.cpu_ns != 0) {
-        return lack("limits: cpu_ns cannot be held without containment");
-    }
-    if (limits.processes != 0) {
-        return lack("limits: processes cannot be held without containment");
-    }
-    return 0;
+    /* What the system cannot hold is found out when it is tried, see limits.h. */
+    return command->limits == NULL ? 0
+                                   : read_nested(command->limits, sizeof limits, &limits, "limits");
 }
 
 static int check_stop(const rp_command *command)

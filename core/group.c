@@ -458,6 +458,11 @@ static rp_grade allowed_grade(void)
     return value != NULL && strcmp(value, "scan") == 0 ? RP_GRADE_SCAN : RP_GRADE_KERNEL;
 }
 
+bool rpi_group_allows(rp_grade grade)
+{
+    return grade <= allowed_grade();
+}
+
 /* ---- the guard ------------------------------------------------------------------------------ */
 
 static void tell_group(rp_group *group)
@@ -521,7 +526,7 @@ static int open_cgroup(rp_group *group)
 {
     int r;
 
-    if (allowed_grade() < RP_GRADE_KERNEL) {
+    if (!rpi_group_allows(RP_GRADE_KERNEL)) {
         return 0;
     }
     r = rpi_group_cgroup_name(group);

@@ -73,8 +73,10 @@ struct rp_group {
     uint64_t since_ticks; /* when it was opened */
     char *originator;     /* owned; NULL: none */
     char *cgroup;         /* owned, the folder's path, as is the cgroup itself; NULL: none */
+    char *members;        /* owned: the one below it that children are born in, so that others
+                             below it can have limits; NULL: that one itself */
     bool was_killed;      /* the cgroup, at least once */
-    uint64_t oom_kills;   /* of its members, which were told */
+    uint64_t oom_kills;   /* of its members without limits, which were told */
     rpi_group_trace *traces;
     size_t trace_count, trace_capacity;
     rpi_group_job *job; /* owned; NULL: none is under way */
@@ -115,6 +117,8 @@ void rpi_groups_lost_guard(rp_loop *loop);
 
 /** The cgroup that commands of the group are born in; NULL: none, also for no group. */
 const char *rpi_group_cgroup(const rp_group *group);
+/** Whether RP_GRADE in the environment, which is for tests, lets anything be held so strongly. */
+bool rpi_group_allows(rp_grade grade);
 /** Whether a command may be of this group: 0, RP_EINVAL, RP_EBUSY. */
 int rpi_group_check(const rp_group *group, const rp_loop *loop);
 /** The process is of the group from now on, until rpi_group_leave. */

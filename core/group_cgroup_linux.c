@@ -39,12 +39,44 @@ int rpi_group_cgroup_name(rp_group *group)
     return 0;
 }
 
+/* Where there are controllers, children are born one further down: a cgroup with processes in it
+ * gives none to those below. What does not work leaves them where they would be without. */
+static void open_members(rp_group *group)
+{
+    const rp_allocator *allocator = &group->loop->allocator;
+    char above[RPI_CGROUP_PATH_SIZE];
+    char path[RPI_CGROUP_PATH_SIZE];
+
+    (void)snprintf(above, sizeof above, "%s", group->cgroup);
+    *strrchr(above, '/') = '\0';
+    if ((!rpi_cgroup_lists(above, "cgroup.controllers", "memory") &&
+         !rpi_cgroup_lists(above, "cgroup.controllers", "pids")) ||
+        !rpi_cgroup_join(path, group->cgroup, "members")) {
+        return;
+    }
+    group->members = rpi_alloc(allocator, strlen(path) + 1);
+    if (group->members == NULL || rpi_os.mkdir(path, 0755) < 0) {
+        rpi_free(allocator, group->members, strlen(path) + 1);
+        group->members = NULL;
+        return;
+    }
+    memcpy(group->members, path, strlen(path) + 1);
+    if (!rpi_cgroup_is_root(above)) { /* the root of all is not ours; there may be none needed */
+        (void)rpi_cgroup_offer(above, "memory");
+    }
+    if (rpi_cgroup_lists(above, "cgroup.subtree_control", "memory")) {
+        (void)rpi_cgroup_offer(group->cgroup, "memory"); /* for memory.events; else not told */
+    }
+}
+
 int rpi_group_cgroup_open(rp_group *group)
 {
     const int r = rpi_cgroup_make(group->cgroup);
 
     if (r < 0) {
         rpi_group_cgroup_close(group, true);
+    } else {
+        open_members(group);
     }
     return r;
 }
@@ -64,11 +96,18 @@ void rpi_group_cgroup_close(rp_group *group, bool forget)
     }
     rpi_free(&group->loop->allocator, group->cgroup, strlen(group->cgroup) + 1);
     group->cgroup = NULL;
+    if (group->members != NULL) {
+        rpi_free(&group->loop->allocator, group->members, strlen(group->members) + 1);
+        group->members = NULL;
+    }
 }
 
 const char *rpi_group_cgroup(const rp_group *group)
 {
-    return group == NULL ? NULL : group->cgroup;
+    if (group == NULL) {
+        return NULL;
+    }
+    return group->members != NULL ? group->members : group->cgroup;
 }
 
 /* ---- the job ------------------------------------------------------------------------------ */
@@ -121,9 +160,12 @@ void rpi_group_exited(rp_process *process)
     char text[EVENTS_SIZE];
     uint64_t kills;
 
+    if (process->limiter != NULL && rpi_limiter_has_cgroup(process->limiter)) {
+        return; /* it is not there, and tells by itself */
+    }
     if (group->cgroup == NULL || process->exit.signal != SIGKILL ||
         process->step == RPI_STEP_KILL ||
-        rpi_cgroup_read(group->cgroup, "memory.events", text, sizeof text) < 0) {
+        rpi_cgroup_read(rpi_group_cgroup(group), "memory.events", text, sizeof text) < 0) {
         return;
     }
     kills = rpi_cgroup_number(text, "oom_kill");

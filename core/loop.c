@@ -142,6 +142,7 @@ static int open_parts(rp_loop *loop, const rp_loop_options *options)
     }
     rpi_async_init(&loop->reactor, &loop->idle_switches.async, rpi_idle_switches_run);
     rpi_groups_init(loop);
+    rpi_limits_init(loop);
     if (loop->track != NULL) {
         rpi_async_init(&loop->reactor, &loop->track_link.async, tell_trouble);
         rpi_track_link_loop(loop->track, &loop->track_link);
@@ -438,6 +439,7 @@ static void loop_free_forked(rp_loop *loop)
         rpi_process_free_forked(RPI_CONTAINER(node, rp_process, node));
     }
     rpi_groups_fini_forked(loop);
+    rpi_limits_fini_forked(loop);
     rpi_sessions_fini(loop);
     rpi_spawner_close(loop->spawner);
     rpi_timer_fini(&loop->reactor, &loop->refused_timer);
@@ -474,6 +476,7 @@ int rp_loop_close(rp_loop *loop)
     rpi_spawner_close(loop->spawner);
     drop_processes(loop);
     rpi_groups_fini(loop);
+    rpi_limits_fini(loop);
     if (loop->track != NULL) {
         tell_trouble(&loop->track_link.async);
         rpi_track_unlink_loop(loop->track, &loop->track_link);

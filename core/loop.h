@@ -13,6 +13,7 @@
 #include "core/capture.h"
 #include "core/group.h"
 #include "core/idle.h"
+#include "core/limits.h"
 #include "core/sessions.h"
 #include "core/spawner.h"
 #include "core/track.h"
@@ -40,6 +41,7 @@ struct rp_loop {
     rpi_task admission;      /* looks at the queue */
     rpi_sessions sessions;   /* who is in those that children lead */
     rpi_groups groups;
+    rpi_limits limits;
     rpi_idle_switches idle_switches;
     rp_track *track; /* borrowed; NULL */
     rpi_track_link track_link;

@@ -28,6 +28,7 @@
 #include "core/capture.h"
 #include "core/foreground.h"
 #include "core/launch.h"
+#include "core/limits.h"
 #include "core/lines.h"
 #include "core/loop.h"
 #include "core/marks.h"
@@ -149,6 +150,7 @@ struct rp_process {
     rpi_foreground *foreground; /* owned; NULL: it does not get the caller's terminal */
     rpi_list observers;         /* rpi_observer.node */
     rpi_process_screen *screen; /* one of them; NULL: none is kept */
+    rpi_limiter *limiter;       /* likewise; NULL: it has no limits that need one */
     rpi_tree *tree;             /* owned; while a stop waits for more than the leader */
     rp_group *group;            /* borrowed; NULL: of none */
     rpi_list group_node;        /* the group's processes */
@@ -314,6 +316,8 @@ void rpi_stop_for(rp_process *process,
                   rp_stop_reason reason,
                   const char *phase,
                   const rp_stop_options *options);
+/** The tree has reached its limit of this name. */
+void rpi_stop_for_limit(rp_process *process, const char *field);
 /** Arms the process's timer for the earliest thing that is due. */
 void rpi_stop_arm(rp_process *process);
 void rpi_stop_timer(rpi_timer *timer);

@@ -28,7 +28,8 @@ static size_t carve(block_layout *layout, size_t size)
 /* What a process is made of. */
 typedef struct ingredients {
     const rp_command *command;
-    rpi_launch *launch; /* owned */
+    rpi_launch *launch;   /* owned */
+    rpi_limiter *limiter; /* owned; NULL */
     rpi_handlers handlers;
     bool pull;
 } ingredients;
@@ -132,7 +133,7 @@ static void place_parts(rp_process *process, const rp_command *command, const bl
     }
 }
 
-/* Takes the launch over, also on failure. */
+/* Takes launch and limiter over, also on failure. */
 static int process_make(rp_loop *loop, const ingredients *from, rp_process **ret_process)
 {
     block_layout layout = plan(from);
@@ -163,12 +164,16 @@ static int process_make(rp_loop *loop, const ingredients *from, rp_process **ret
     rpi_task_init(&process->task, rpi_process_task);
     launch->user = process;
     place_parts(process, from->command, &layout);
+    if (from->limiter != NULL) {
+        rpi_limiter_attach(from->limiter, process);
+    }
     *ret_process = process;
     return 0;
 
 fail:
     rpi_free(&loop->allocator, process, layout.size);
     rpi_launch_free(launch);
+    rpi_limiter_free(from->limiter);
     return r;
 }
 
@@ -253,6 +258,27 @@ static int add_input(rp_process *process, rp_view input)
     return r;
 }
 
+/* Reads and checks the command, and prepares what it needs. On an error there is nothing of it. */
+static int prepare(rp_loop *loop, const rp_command *command, rp_command *full, ingredients *from)
+{
+    int r = rpi_command_read(command, full);
+
+    if (r == 0 && full->group != NULL) {
+        r = rpi_group_check(full->group, loop);
+        full->originator = full->originator != NULL ? full->originator : full->group->originator;
+    }
+    r = r < 0 ? r : rpi_command_check(full);
+    r = r < 0 ? r : rpi_launch_build(&loop->allocator, full, &from->launch);
+    if (r < 0) {
+        return r;
+    }
+    r = rpi_limiter_make(loop, full, &from->limiter);
+    if (r < 0) {
+        rpi_launch_free(from->launch);
+    }
+    return r;
+}
+
 int rp_spawn(rp_loop *loop,
              const rp_command *command,
              const rp_handlers *handlers,
@@ -270,13 +296,7 @@ int rp_spawn(rp_loop *loop,
     if (loop->closing) {
         return rpi_detail(RP_ECANCELED, "the loop is being closed");
     }
-    r = rpi_command_read(command, &full);
-    if (r == 0 && full.group != NULL) {
-        r = rpi_group_check(full.group, loop);
-        full.originator = full.originator != NULL ? full.originator : full.group->originator;
-    }
-    r = r < 0 ? r : rpi_command_check(&full);
-    r = r < 0 ? r : rpi_launch_build(&loop->allocator, &full, &from.launch);
+    r = prepare(loop, command, &full, &from);
     if (r < 0) {
         return r;
     }

@@ -204,6 +204,16 @@ void rpi_stop_for(rp_process *process,
     (void)take_step(process, step_after(options, RPI_STEP_NONE)); /* refused: the ladder goes on */
 }
 
+void rpi_stop_for_limit(rp_process *process, const char *field)
+{
+    const bool exited = process->state == RPI_PROCESS_EXITED;
+
+    rpi_stop_for(process, RP_STOP_LIMIT, field, &process->settings->stop);
+    if (exited) {
+        settle(process);
+    }
+}
+
 /* Makes `ladder` the process's, by a copy where it is not a constant. */
 static int adopt(rp_process *process, const rp_stop_options *ladder)
 {

@@ -47,6 +47,7 @@
  *            console              tells who has it, echo and size: "tty foreground echo 24 80\n"
  *            tty-line             reads a line: "[text]\n"
  *   burn MS                       processor time, milliseconds
+ *   hoard MEBIBYTES               memory, every page of it touched
  *
  * Whatever happens it is gone after five minutes. */
 #define _GNU_SOURCE
@@ -533,6 +534,20 @@ static void tell_ids(void)
           getsid(0));
 }
 
+static void hoard(long mebibytes)
+{
+    const size_t size = (size_t)mebibytes << 20;
+    volatile char *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED) {
+        fail("mmap", "hoard");
+    }
+    for (size_t at = 0; at < size; at += 4096) {
+        memory[at] = 1;
+    }
+}
+
 static void burn(long milliseconds)
 {
     while ((long)(clock() / (CLOCKS_PER_SEC / 1000)) < milliseconds) {
@@ -656,16 +671,16 @@ typedef struct operation {
 } operation;
 
 static const operation operations[] = {
-    {"echo", 1},     {"write", 2},      {"lines", 2},    {"order", 1},         {"fill", 2},
-    {"flood", 3},    {"flood-both", 2}, {"cat", 0},      {"flood-forever", 1}, {"read", 1},
-    {"digest", 0},   {"wait", 1},       {"close", 1},    {"exit", 1},          {"kill", 1},
-    {"abort", 0},    {"pause", 0},      {"ignore", 1},   {"ignore-first", 2},  {"announce", 2},
-    {"bomb", 2},     {"chain", 1},      {"scribble", 1}, {"fork", 0},          {"end", 0},
-    {"tree", 3},     {"setsid", 0},     {"setpgid", 0},  {"fds", 0},           {"signals", 0},
-    {"env", 1},      {"cwd", 0},        {"nice", 0},     {"ids", 0},           {"limits", 0},
-    {"argv0", 0},    {"burn", 1},       {"raw", 0},      {"cooked", 0},        {"silent", 0},
-    {"size", 0},     {"tty", 0},        {"reopen", 0},   {"digest-of", 1},     {"console", 0},
-    {"tty-line", 0}, {"scatter", 2},    {"multiply", 2}, {"run-away", 0},
+    {"echo", 1},    {"write", 2},      {"lines", 2},    {"order", 1},         {"fill", 2},
+    {"flood", 3},   {"flood-both", 2}, {"cat", 0},      {"flood-forever", 1}, {"read", 1},
+    {"digest", 0},  {"wait", 1},       {"close", 1},    {"exit", 1},          {"kill", 1},
+    {"abort", 0},   {"pause", 0},      {"ignore", 1},   {"ignore-first", 2},  {"announce", 2},
+    {"bomb", 2},    {"chain", 1},      {"scribble", 1}, {"fork", 0},          {"end", 0},
+    {"tree", 3},    {"setsid", 0},     {"setpgid", 0},  {"fds", 0},           {"signals", 0},
+    {"env", 1},     {"cwd", 0},        {"nice", 0},     {"ids", 0},           {"limits", 0},
+    {"argv0", 0},   {"burn", 1},       {"hoard", 1},    {"raw", 0},           {"cooked", 0},
+    {"silent", 0},  {"size", 0},       {"tty", 0},      {"reopen", 0},        {"digest-of", 1},
+    {"console", 0}, {"tty-line", 0},   {"scatter", 2},  {"multiply", 2},      {"run-away", 0},
 };
 
 static const operation *find(const char *name)
@@ -817,6 +832,8 @@ static bool do_others(const char *name, char **arguments)
         (void)setpgid(0, 0);
     } else if (strcmp(name, "burn") == 0) {
         burn(number_of(arguments[0]));
+    } else if (strcmp(name, "hoard") == 0) {
+        hoard(number_of(arguments[0]));
     } else {
         return false;
     }

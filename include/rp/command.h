@@ -110,14 +110,26 @@ enum { /* for rp_command.nice */
     RP_PRIORITY_MINIMAL = 15
 };
 
-/** Reached: the tree is stopped, RP_STOP_LIMIT; rp_exit.phase names the field. */
+/** Reached: the tree is stopped, RP_STOP_LIMIT; rp_exit.phase names the field. Until done or the
+ * close; memory_bytes and processes as long as anybody of the tree lives.
+ *
+ * memory_bytes and processes are held by the system (Linux: a cgroup v2 of the child's own, which
+ * needs the controllers "memory" and "pids": as root outside of services, or in a leaf of a cgroup
+ * that is delegated, as in systemd's Delegate= with DelegateSubgroup=). Where it cannot,
+ * RP_EUNSUPPORTED, as nothing else means the same. cpu_ns is counted by the system where a cgroup
+ * can be made (no controller is needed), nobody escapes; else by looks at all processes, for which
+ * the tree is who descends from the child or is in its group or session, and what a process used
+ * that ended before its parent waited for it is not counted. It is looked at when it can be
+ * reached, were all processors the tree's own: at most 10 ms (looks: 50 ms, more where a look is
+ * slow) times the processors too late. */
 typedef struct rp_limits {
     size_t size;
-    uint64_t memory_bytes; /* of the tree; 0 = none */
+    uint64_t memory_bytes; /* of the tree, without swap; 0 = none. Beyond it the system kills the
+                              whole tree: rp_exit.oom_killed */
     uint64_t cpu_ns;       /* of the tree; 0 = none */
     uint64_t output_bytes; /* both streams together; 0 = none */
     uint32_t open_files;   /* the child's RLIMIT_NOFILE; 0 = unchanged */
-    uint32_t processes;    /* in the tree; 0 = none */
+    uint32_t processes;    /* in the tree, threads too; 0 = none. One more is refused (EAGAIN) */
 } rp_limits;
 
 /** How to stop a tree: interrupt, interrupt again, terminate, kill; each step waits for the whole

@@ -426,25 +426,6 @@ Test(command, reads_nested_structs_by_the_same_rule)
     refused(&command, RP_E2BIG, "limits: size");
 }
 
-Test(command, refuses_limits_that_it_cannot_hold)
-{
-    rp_command command = make_command();
-    rp_limits limits = RP_INIT(rp_limits);
-
-    command.limits = &limits;
-    limits.output_bytes = 1000;
-    limits.open_files = 64;
-    accepted(&command);
-    limits.memory_bytes = 1;
-    refused(&command, RP_EUNSUPPORTED, "limits: memory_bytes");
-    limits.memory_bytes = 0;
-    limits.cpu_ns = 1;
-    refused(&command, RP_EUNSUPPORTED, "limits: cpu_ns");
-    limits.cpu_ns = 0;
-    limits.processes = 1;
-    refused(&command, RP_EUNSUPPORTED, "limits: processes");
-}
-
 Test(command, checks_how_it_is_to_be_stopped)
 {
     rp_command command = make_command();
