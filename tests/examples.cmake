@@ -1,6 +1,6 @@
 # The tests of what an embedder copies: each example as built here, and the README's programs built from its text.
 
-foreach(example hello capture fanout embed_epoll expect_login idle_agent pty_shell)
+foreach(example hello capture fanout embed_epoll expect_login idle_agent pty_shell minimake)
     add_test(NAME example_${example}
              COMMAND Python3::Interpreter "${CMAKE_CURRENT_SOURCE_DIR}/examples/test_${example}.py")
     set_tests_properties(

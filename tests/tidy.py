@@ -21,7 +21,7 @@ ROOMS = {
     "guard": {"guard", "base", "rp"},
     "cli": {"cli", "rp"},
     "bench": {"bench", "rp"},
-    "examples": {"rp"},
+    "examples": {"examples", "rp"},
     "tests": {"tests", "core", "pty", "reactor", "base", "rp"},
 }
 LIBRARY_ROOMS = ("base", "reactor", "pty", "core")
