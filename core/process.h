@@ -96,6 +96,7 @@ typedef struct rpi_handlers { /* rp_handlers without its reserve */
     void (*exited)(rp_process *, const rp_exit *, void *);
     void (*done)(rp_process *, const rp_exit *, void *);
     void (*stopped)(rp_process *, int, void *);
+    bool (*timed_out)(rp_process *, rp_stop_reason, void *);
 } rpi_handlers;
 
 typedef struct rpi_writer rpi_writer;
@@ -136,6 +137,7 @@ struct rp_process {
     bool counted;       /* in reactor.left */
     bool live;          /* in loop->live */
     bool alone;         /* launched with nothing else of ours alive: a refusal is final */
+    bool timed_out;     /* the handler was told: no timeout comes again */
     bool laddered;      /* each step waits for the whole tree */
     bool kill_when_started; /* stopped at a moment when its launch could not be taken back */
     bool lost_child; /* done was told although the child did not end: its exit is still awaited */

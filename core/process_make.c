@@ -241,6 +241,7 @@ static void read_handlers(const rp_handlers *handlers, rpi_handlers *ret_handler
         ret_handlers->exited = handlers->exited;
         ret_handlers->done = handlers->done;
         ret_handlers->stopped = handlers->stopped;
+        ret_handlers->timed_out = handlers->timed_out;
     }
 }
 

@@ -453,6 +453,12 @@ static uint64_t look_at(const rp_process *process)
     return waits ? process->active_at_ns : RP_FOREVER;
 }
 
+/* What has set out to stop is stopped once. */
+static bool can_time_out(const rp_process *process)
+{
+    return !process->laddered && !process->timed_out;
+}
+
 void rpi_stop_arm(rp_process *process)
 {
     uint64_t at_ns = process->step_at_ns;
@@ -461,7 +467,7 @@ void rpi_stop_arm(rp_process *process)
         rpi_timer_off(rpi_process_reactor(process), &process->timer);
         return;
     }
-    if (!process->laddered) { /* what has set out to stop is stopped once */
+    if (can_time_out(process)) {
         at_ns = earlier(earlier(wall_at(process), quiet_at(process)), deadline_at(process));
     }
     at_ns = earlier(earlier(at_ns, grace_at(process)), look_at(process));
@@ -477,6 +483,19 @@ void rpi_stop_arm(rp_process *process)
     }
 }
 
+/* Asks the handler, where there is one: whether the stop is now left to the caller. */
+static bool is_held(rp_process *process, rp_stop_reason reason)
+{
+    if (process->handlers.timed_out == NULL || process->state != RPI_PROCESS_RUNNING) {
+        return false;
+    }
+    process->timed_out = true;
+    if (process->exit.reason == RP_STOP_NONE) {
+        process->exit.reason = reason;
+    }
+    return !process->handlers.timed_out(process, reason, process->user) || process->closed;
+}
+
 static void time_is_over(rp_process *process, rp_stop_reason reason)
 {
     bool exited = process->state == RPI_PROCESS_EXITED;
@@ -486,6 +505,9 @@ static void time_is_over(rp_process *process, rp_stop_reason reason)
     }
     if (process->state == RPI_PROCESS_LAUNCHING) {
         return; /* started will arm the timer again */
+    }
+    if (is_held(process, reason)) {
+        return;
     }
     rpi_stop_for(process, reason, NULL, &process->settings->stop);
     if (exited) {
@@ -500,9 +522,9 @@ void rpi_stop_timer(rpi_timer *timer)
 
     if (process->laddered && now_ns >= process->step_at_ns) {
         next_step(process);
-    } else if (!process->laddered && now_ns >= earlier(wall_at(process), deadline_at(process))) {
+    } else if (can_time_out(process) && now_ns >= earlier(wall_at(process), deadline_at(process))) {
         time_is_over(process, RP_STOP_TIMEOUT);
-    } else if (!process->laddered && now_ns >= quiet_at(process)) {
+    } else if (can_time_out(process) && now_ns >= quiet_at(process)) {
         if (rpi_process_listens(process)) {
             time_is_over(process, RP_STOP_QUIET);
         } else {

@@ -80,6 +80,119 @@ BACKEND_TEST(timeouts, count_a_drain_that_waits_for_the_end_of_file)
     stage_close(&on);
 }
 
+/* ---- timed_out -------------------------------------------------------------------------- */
+
+typedef struct asked {
+    bool answer;
+    bool closes;
+    unsigned int count;
+    unsigned int done;
+    rp_stop_reason reason;
+    rp_exit exit;
+    rp_timer *later;
+    rp_process *process;
+} asked;
+
+static void on_later(rp_timer *timer, void *user)
+{
+    asked *self = user;
+
+    rp_timer_close(timer);
+    cr_assert(rp_process_is_running(self->process), "it is left alone until then");
+    cr_assert_eq(rp_kill(self->process), 0);
+}
+
+static bool on_timed_out(rp_process *process, rp_stop_reason reason, void *user)
+{
+    asked *self = user;
+
+    self->count++;
+    self->reason = reason;
+    cr_assert(rp_process_is_running(process));
+    if (self->closes) {
+        rp_process_close(process);
+    } else if (!self->answer) {
+        cr_assert_eq(
+            rp_timer_start(rp_process_loop(process), 5 * SOON_NS, 0, on_later, self, &self->later),
+            0);
+    }
+    return self->answer;
+}
+
+static void on_asked_done(rp_process *process, const rp_exit *exit, void *user)
+{
+    asked *self = user;
+
+    (void)process;
+    self->done++;
+    self->exit = *exit;
+}
+
+static asked play_asked(stage *on, rp_command *command, asked self)
+{
+    const rp_handlers handlers = {.timed_out = on_timed_out, .done = on_asked_done};
+
+    cr_assert_eq(rp_spawn(on->loop, command, &handlers, &self, &self.process), 0);
+    cr_assert_eq(rp_loop_run(on->loop), 0);
+    if (!self.closes) {
+        cr_assert_eq(self.done, 1);
+        rp_process_close(self.process);
+    }
+    return self;
+}
+
+BACKEND_TEST(timeouts, ask_the_handler_and_stop_where_it_agrees)
+{
+    rp_command command = stage_command(CHILD("pause"));
+    asked self;
+    stage on;
+
+    stage_open(&on, *backend, NULL);
+    command.timeout_ns = SOON_NS;
+    self = play_asked(&on, &command, (asked){.answer = true});
+    cr_assert_eq(self.count, 1);
+    cr_assert_eq(self.reason, RP_STOP_TIMEOUT);
+    cr_assert_eq(self.exit.reason, RP_STOP_TIMEOUT);
+    cr_assert_eq(self.exit.signal, SIGTERM);
+    stage_close(&on);
+}
+
+BACKEND_TEST(timeouts, leave_the_stop_to_a_handler_that_wants_to_look_first)
+{
+    rp_command command = stage_command(CHILD("pause"));
+    asked self;
+    stage on;
+
+    stage_open(&on, *backend, NULL);
+    command.quiet_timeout_ns = SOON_NS;
+    command.timeout_ns = 2 * SOON_NS; /* passes too, before the stop: it is not told */
+    self = play_asked(&on, &command, (asked){.answer = false});
+    cr_assert_eq(self.count, 1);
+    cr_assert_eq(self.reason, RP_STOP_QUIET);
+    cr_assert_eq(self.exit.reason, RP_STOP_QUIET, "what set out first");
+    cr_assert_eq(self.exit.step, RP_STOP_KILL);
+    cr_assert_eq(self.exit.signal, SIGKILL);
+    cr_assert_geq(self.exit.exited_ns - self.exit.started_ns, 6 * SOON_NS);
+    stage_close(&on);
+}
+
+BACKEND_TEST(timeouts, survive_a_close_out_of_their_handler)
+{
+    rp_command command = stage_command(CHILD("pause"));
+    stage on;
+
+    for (int answer = 0; answer < 2; answer++) {
+        asked self;
+
+        stage_open(&on, *backend, NULL);
+        command.timeout_ns = SOON_NS;
+        self = play_asked(&on, &command, (asked){.answer = answer != 0, .closes = true});
+        cr_assert_eq(self.count, 1);
+        cr_assert_eq(self.done, 0);
+        stage_close(&on);
+    }
+}
+
 /* ---- deadlines ---------------------------------------------------------------------------- */
 
 BACKEND_TEST(timeouts, by_a_deadline_stop_what_runs_and_cancel_what_waits)
