@@ -250,6 +250,17 @@ void rpi_cli_events_exited(rpi_cli_events *events, const rp_exit *exit)
     emit(events);
 }
 
+void rpi_cli_events_diagnostics(rpi_cli_events *events, const char *reason, const char *path)
+{
+    if (events->writer == NULL) {
+        return;
+    }
+    begin(events, "diagnostics", rp_now_ns());
+    rpi_cli_json_string(&events->json, "reason", reason);
+    rpi_cli_json_string(&events->json, "path", path);
+    emit(events);
+}
+
 static bool holds(const rpi_cli_leak *leak, rp_stream stream)
 {
     return (leak->streams & (UINT32_C(1) << stream)) != 0;

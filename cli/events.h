@@ -42,6 +42,8 @@ void rpi_cli_events_expect(rpi_cli_events *events, const rpi_cli_rule *rule, con
 void rpi_cli_events_idle(rpi_cli_events *events, uint64_t idle_ns);
 void rpi_cli_events_timeout(rpi_cli_events *events, rp_stop_reason reason, uint64_t limit_ns);
 void rpi_cli_events_stop(rpi_cli_events *events, rp_stop_reason step, int signal);
+/** A file of diagnostics was written: "timeout" or "abnormal-exit". */
+void rpi_cli_events_diagnostics(rpi_cli_events *events, const char *reason, const char *path);
 /** --find-leaks: what was found, be it nothing. */
 void rpi_cli_events_leaks(rpi_cli_events *events, const rpi_cli_leaks *leaks);
 /** --kill-leaks: who is left. */

@@ -23,6 +23,8 @@ const char *rpi_cli_help(void)
            "  --json[=FILE|FD]           write events, one JSON object a line (default FD 2)\n"
            "  --find-leaks[=warn|fail]   name the processes that it leaves behind\n"
            "  --kill-leaks               and kill them\n"
+           "  --stack-dump-dir DIR       for files on a bad end (./logs/running-process)\n"
+           "  --no-auto-stack-dumping    none of these\n"
            "  -C, --cwd DIR; -n, --nice N  run it in DIR; at niceness N, -20 to 19\n"
            "  --env NAME=VALUE; --unset NAME  set or remove a variable of its environment\n"
            "  -h, --help; --version      print this; the version and what this build can do\n"

@@ -152,6 +152,33 @@ void rpi_cli_json_null(rpi_cli_json *json, const char *key)
     add(json, "null");
 }
 
+void rpi_cli_json_begin_bare(rpi_cli_json *json)
+{
+    rpi_cli_buffer_clear(&json->text);
+    add(json, "{");
+}
+
+void rpi_cli_json_object_begin(rpi_cli_json *json, const char *key)
+{
+    add_key(json, key);
+    add(json, "{");
+}
+
+void rpi_cli_json_object_end(rpi_cli_json *json)
+{
+    add(json, "}");
+}
+
+void rpi_cli_json_seconds(rpi_cli_json *json, const char *key, uint64_t span_ns)
+{
+    const uint64_t micros = span_ns / 1000;
+    char text[40];
+
+    (void)snprintf(text, sizeof text, "%" PRIu64 ".%06" PRIu64, micros / 1000000, micros % 1000000);
+    add_key(json, key);
+    add(json, text);
+}
+
 void rpi_cli_json_begin_object(rpi_cli_json *json, const char *key, const char *string)
 {
     rpi_cli_buffer_clear(&json->text);
@@ -187,6 +214,69 @@ bool rpi_cli_json_end(rpi_cli_json *json)
 {
     add(json, "}\n");
     return !json->text.failed;
+}
+
+static void add_line(rpi_cli_buffer *to, unsigned int depth)
+{
+    rpi_cli_buffer_add(to, "\n", 1);
+    for (unsigned int i = 0; i < depth; i++) {
+        rpi_cli_buffer_add(to, "  ", 2);
+    }
+}
+
+/* One byte outside of strings. An empty list or object stays together. */
+static unsigned int indent_byte(rpi_cli_buffer *to, const char *at, unsigned int depth)
+{
+    switch (*at) {
+    case '{':
+    case '[':
+        rpi_cli_buffer_add(to, at, 1);
+        if (at[1] != '}' && at[1] != ']') {
+            depth++;
+            add_line(to, depth);
+        }
+        return depth;
+    case '}':
+    case ']':
+        if (at[-1] != '{' && at[-1] != '[') {
+            depth--;
+            add_line(to, depth);
+        }
+        break;
+    case ',':
+        rpi_cli_buffer_add(to, at, 1);
+        add_line(to, depth);
+        return depth;
+    case ':':
+        rpi_cli_buffer_add(to, ": ", 2);
+        return depth;
+    default:
+        break;
+    }
+    rpi_cli_buffer_add(to, at, 1);
+    return depth;
+}
+
+void rpi_cli_json_indent(const rpi_cli_json *json, rpi_cli_buffer *to)
+{
+    const char *at = json->text.data;
+    const char *end = at + json->text.size;
+    unsigned int depth = 0;
+    bool is_in_string = false;
+
+    for (; at < end; at++) {
+        if (is_in_string && *at == '\\') {
+            rpi_cli_buffer_add(to, at, 2); /* what is escaped ends nothing */
+            at++;
+            continue;
+        }
+        is_in_string = *at == '"' ? !is_in_string : is_in_string;
+        if (is_in_string || *at == '"') {
+            rpi_cli_buffer_add(to, at, 1);
+        } else {
+            depth = indent_byte(to, at, depth);
+        }
+    }
 }
 
 void rpi_cli_json_fini(rpi_cli_json *json)

@@ -26,6 +26,16 @@ void rpi_cli_json_uint(rpi_cli_json *json, const char *key, uint64_t number);
 void rpi_cli_json_bool(rpi_cli_json *json, const char *key, bool value);
 void rpi_cli_json_null(rpi_cli_json *json, const char *key);
 
+/** Another object than an event, without a member yet. */
+void rpi_cli_json_begin_bare(rpi_cli_json *json);
+
+/** An object within the object. */
+void rpi_cli_json_object_begin(rpi_cli_json *json, const char *key);
+void rpi_cli_json_object_end(rpi_cli_json *json);
+
+/** A span as seconds with a fraction. */
+void rpi_cli_json_seconds(rpi_cli_json *json, const char *key, uint64_t span_ns);
+
 /** Another object than an event; its first member is a string. */
 void rpi_cli_json_begin_object(rpi_cli_json *json, const char *key, const char *string);
 
@@ -38,6 +48,9 @@ void rpi_cli_json_list_end(rpi_cli_json *json);
 
 /** Ends the line. false: memory ran out on the way, the text is unusable. */
 bool rpi_cli_json_end(rpi_cli_json *json);
+
+/** Adds the text of an ended line to `to`, by two blanks a level deeper, as people read it. */
+void rpi_cli_json_indent(const rpi_cli_json *json, rpi_cli_buffer *to);
 
 void rpi_cli_json_fini(rpi_cli_json *json);
 

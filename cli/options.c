@@ -29,6 +29,8 @@ typedef enum option_id {
     OPTION_SIGNAL,
     OPTION_PTY,
     OPTION_EXPECT,
+    OPTION_NO_DUMPS,
+    OPTION_DUMP_FOLDER,
     OPTION_FIND_LEAKS,
     OPTION_KILL_LEAKS,
     OPTION_JSON,
@@ -62,6 +64,8 @@ static const struct option option_table[] = {
     {"expect", '\0', VALUE_NEEDED, OPTION_EXPECT},
     {"kill-after", 'k', VALUE_NEEDED, OPTION_KILL_AFTER},
     {"signal", 's', VALUE_NEEDED, OPTION_SIGNAL},
+    {"no-auto-stack-dumping", '\0', VALUE_NONE, OPTION_NO_DUMPS},
+    {"stack-dump-dir", '\0', VALUE_NEEDED, OPTION_DUMP_FOLDER},
     {"find-leaks", '\0', VALUE_ATTACHED, OPTION_FIND_LEAKS},
     {"kill-leaks", '\0', VALUE_NONE, OPTION_KILL_LEAKS},
     {"json", '\0', VALUE_ATTACHED, OPTION_JSON},
@@ -319,6 +323,12 @@ static int take_value(struct parser *parser, option_id id, const char *value)
         return take_kill_after(parser, value);
     case OPTION_SIGNAL:
         return take_signal(parser, value);
+    case OPTION_NO_DUMPS:
+        options->no_dumps = true;
+        return 0;
+    case OPTION_DUMP_FOLDER:
+        options->dump_folder = value;
+        return *value == '\0' ? complain(parser, "needs a directory", NULL) : 0;
     case OPTION_FIND_LEAKS:
         return take_leak_mode(parser, value);
     case OPTION_KILL_LEAKS:

@@ -34,6 +34,8 @@ typedef struct rpi_cli_options {
     bool pty;
     rpi_cli_rule *rules; /* of --expect, in their order */
     size_t rule_count;
+    bool no_dumps;           /* no diagnostics */
+    const char *dump_folder; /* where they go; NULL = as the environment says, or the default */
     rpi_cli_leak_mode leaks;
     bool kill_leaks; /* then leaks is no RPI_CLI_LEAKS_IGNORE */
     bool json;

@@ -13,6 +13,16 @@ void rpi_cli_add_text(rpi_cli_buffer *to, const char *text)
     rpi_cli_buffer_add(to, text, strlen(text));
 }
 
+void rpi_cli_add_printable(rpi_cli_buffer *to, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        const unsigned char byte = (unsigned char)*text;
+        const char shown = (char)(byte < 0x20 || byte == 0x7f ? '?' : byte);
+
+        rpi_cli_buffer_add(to, &shown, 1);
+    }
+}
+
 /* The character at `at`, of valid UTF-8, and its size in bytes. */
 static uint32_t character_at(const unsigned char *at, size_t *ret_size)
 {

@@ -17,16 +17,15 @@
 
 #include <rp/rp.h>
 
+#include "cli/aftermath.h"
 #include "cli/dialog.h"
 #include "cli/events.h"
-#include "cli/leaks.h"
 #include "cli/message.h"
 #include "cli/outlets.h"
 #include "cli/signals.h"
 #include "cli/verdict.h"
 
 #define LEAVE_NS RP_SECOND
-#define KILL_LEAKS_NS (2 * RP_SECOND)
 
 struct supervisor {
     const rpi_cli_options *options;
@@ -36,8 +35,6 @@ struct supervisor {
     rp_track *track; /* NULL: the command is not tracked */
     rp_loop *loop;
     rp_process *process;
-    rp_group *group; /* --kill-leaks: whoever the command starts; else NULL */
-    rpi_cli_leaks leaks;
     rp_watch *watch;
     uint32_t interrupts; /* INTs that came to us */
     int signal;          /* the last that came to us; 0 = none */
@@ -46,6 +43,7 @@ struct supervisor {
     bool abandoned; /* and that is over */
     bool failed;    /* output was lost by no wish of its reader's */
     rpi_cli_dialog dialog;
+    rpi_cli_aftermath aftermath;
     int exit_code;
 };
 
@@ -247,6 +245,7 @@ static void on_started(rp_process *process, void *user)
 {
     struct supervisor *supervisor = user;
 
+    supervisor->aftermath.record.started_ns = rp_loop_now_ns(supervisor->loop);
     rpi_cli_events_start(&supervisor->events, supervisor->options, rp_process_pid(process));
 }
 
@@ -258,6 +257,8 @@ static void on_data(rp_process *process, rp_stream stream, rp_view bytes, void *
     int r;
 
     (void)process;
+    rpi_cli_record_data(&supervisor->aftermath.record, stream, bytes.size,
+                        rp_loop_now_ns(supervisor->loop));
     if (outlet->broken) { /* read before it was closed, or it broke before the start */
         close_stream(supervisor, index);
         return;
@@ -283,6 +284,7 @@ static void on_eos(rp_process *process, rp_stream stream, void *user)
     struct supervisor *supervisor = user;
 
     (void)process;
+    rpi_cli_record_eos(&supervisor->aftermath.record, stream);
     rpi_cli_events_eos(&supervisor->events, stream);
 }
 
@@ -314,21 +316,17 @@ static void on_exited(rp_process *process, const rp_exit *exit, void *user)
     rpi_cli_events_exited(&supervisor->events, exit);
 }
 
-static rpi_cli_end end_of(const struct supervisor *supervisor, const rp_exit *exit)
-{
-    return (rpi_cli_end){.options = supervisor->options,
-                         .dialog = &supervisor->dialog,
-                         .exit = exit,
-                         .has_leaks = supervisor->options->leaks == RPI_CLI_LEAKS_FAIL &&
-                                      supervisor->leaks.count > 0,
-                         .signal = supervisor->signal};
-}
-
 /* Nothing more comes of the command. */
-static void finish(struct supervisor *supervisor)
+static void finish(void *user)
 {
+    struct supervisor *supervisor = user;
     const rp_exit *exit = rp_process_exit(supervisor->process);
-    const rpi_cli_end end = end_of(supervisor, exit);
+    const rpi_cli_end end = {.options = supervisor->options,
+                             .dialog = &supervisor->dialog,
+                             .exit = exit,
+                             .has_leaks =
+                                 rpi_cli_aftermath_has_failing_leaks(&supervisor->aftermath),
+                             .signal = supervisor->signal};
 
     supervisor->exit_code = rpi_cli_end_code(&end);
     supervisor->done = true;
@@ -336,74 +334,20 @@ static void finish(struct supervisor *supervisor)
     attend(supervisor);
 }
 
-/* Lines that are ready to be shown, and were to be composed without running out of memory. */
-static void say_lines(struct supervisor *supervisor, rpi_cli_buffer *lines)
-{
-    rpi_cli_outlet *outlet = &supervisor->outlets.all[RPI_CLI_ERR];
-
-    if (lines->failed || rpi_cli_outlet_put(outlet, lines->data, lines->size) < 0) {
-        supervisor->failed = true;
-        say(supervisor, "the report of leaks is not whole: %s", rp_strerror(RP_ENOMEM));
-    }
-    rpi_cli_buffer_fini(lines);
-}
-
-static void report_leaks(struct supervisor *supervisor)
-{
-    rpi_cli_leaks *leaks = &supervisor->leaks;
-    rpi_cli_buffer lines = {0};
-    const int r = rpi_cli_leaks_find(leaks, supervisor->process);
-
-    if (r < 0) { /* a clean run is not to be claimed */
-        supervisor->failed = true;
-        say(supervisor, "--find-leaks: the look is not whole: %s", rp_strerror(r));
-    }
-    rpi_cli_leaks_report(leaks, &lines);
-    if (lines.size > 0 || lines.failed) {
-        say_lines(supervisor, &lines);
-    }
-    rpi_cli_events_leaks(&supervisor->events, leaks);
-}
-
-static void on_killed(rp_group *group, const rp_survivor *survivors, size_t count, void *user)
-{
-    struct supervisor *supervisor = user;
-    rpi_cli_buffer lines = {0};
-
-    (void)group;
-    if (rpi_cli_leaks_check(&supervisor->leaks, survivors, count) > 0 || count > 0) {
-        supervisor->failed = true;
-    }
-    if (count > 0 || supervisor->leaks.count > 0) {
-        rpi_cli_leaks_report_kill(&supervisor->leaks, survivors, count, &lines);
-        say_lines(supervisor, &lines);
-    }
-    rpi_cli_events_leaks_killed(&supervisor->events, &supervisor->leaks, survivors, count);
-    finish(supervisor);
-}
-
 static void on_done(rp_process *process, const rp_exit *exit, void *user)
 {
     struct supervisor *supervisor = user;
-    const rpi_cli_end end = end_of(supervisor, exit);
-    int r = 0;
 
-    (void)process;
+    (void)exit;
     rpi_cli_dialog_close(&supervisor->dialog);
-    rpi_cli_end_tell(&end, say_text, supervisor);
-    if (supervisor->options->leaks != RPI_CLI_LEAKS_IGNORE && exit->kind != RP_SPAWN_FAILED) {
-        report_leaks(supervisor);
-        if (supervisor->group != NULL) {
-            r = rp_group_kill(supervisor->group, KILL_LEAKS_NS, on_killed, supervisor);
-            if (r == 0) {
-                return; /* on_killed goes on */
-            }
-            supervisor->failed = true;
-            say(supervisor, "--kill-leaks: it is not known whether all are gone: %s",
-                rp_strerror(r));
-        }
-    }
-    finish(supervisor);
+    rpi_cli_aftermath_done(&supervisor->aftermath, process); /* finish goes on */
+}
+
+static bool on_timed_out(rp_process *process, rp_stop_reason reason, void *user)
+{
+    struct supervisor *supervisor = user;
+
+    return rpi_cli_aftermath_timed_out(&supervisor->aftermath, process, reason);
 }
 
 // ---- setting up and going ----------------------------------------------------
@@ -436,7 +380,9 @@ static int spawn(struct supervisor *supervisor)
                             .line = options->json ? on_line : NULL,
                             .eos = on_eos,
                             .exited = on_exited,
-                            .done = on_done};
+                            .done = on_done,
+                            .timed_out = on_timed_out};
+    int r;
 
     rpi_cli_dialog_set_stop(options, &stop);
     set_streams(supervisor, &command);
@@ -447,9 +393,9 @@ static int spawn(struct supervisor *supervisor)
     command.timeout_ns = options->wall_timeout_ns;
     command.quiet_timeout_ns = options->idle_timeout_ns;
     command.stop = &stop;
-    command.group = supervisor->group;
-    if (options->leaks != RPI_CLI_LEAKS_IGNORE) {
-        command.originator = supervisor->leaks.mark;
+    r = rpi_cli_aftermath_prepare(&supervisor->aftermath, supervisor->loop, &command);
+    if (r < 0) {
+        return r;
     }
     return rp_spawn(supervisor->loop, &command, &handlers, supervisor, &supervisor->process);
 }
@@ -491,25 +437,6 @@ static void open_track(struct supervisor *supervisor)
     }
 }
 
-/* So that all that the command starts can be ended with it. Only its end asks for that, so no guard
- * has to stand by. */
-static int open_group(struct supervisor *supervisor)
-{
-    rp_group_options options = RP_INIT(rp_group_options);
-    int r = 0;
-
-    if (supervisor->options->kill_leaks) {
-        options.survive_crash = true;
-        r = rp_group_open(supervisor->loop, &options, &supervisor->group);
-    }
-    if (r < 0) {
-        const char *detail = rp_error_detail();
-
-        say(supervisor, "--kill-leaks: %s", detail[0] != '\0' ? detail : rp_strerror(r));
-    }
-    return r;
-}
-
 /* Everything between the writers and the end. 0, or what failed. */
 static int run(struct supervisor *supervisor)
 {
@@ -530,10 +457,6 @@ static int run(struct supervisor *supervisor)
                        supervisor, &supervisor->watch);
     if (r < 0) {
         say(supervisor, "cannot watch for signals: %s", rp_strerror(r));
-        return r;
-    }
-    r = open_group(supervisor);
-    if (r < 0) {
         return r;
     }
     r = spawn(supervisor);
@@ -560,8 +483,20 @@ static void close_all(struct supervisor *supervisor)
     (void)rp_loop_close(supervisor->loop);
     rpi_cli_outlets_close(&supervisor->outlets);
     rpi_cli_events_fini(&supervisor->events);
-    rpi_cli_leaks_fini(&supervisor->leaks);
+    rpi_cli_aftermath_fini(&supervisor->aftermath);
     rp_track_close(supervisor->track);
+}
+
+static void init_aftermath(struct supervisor *supervisor)
+{
+    supervisor->aftermath = (rpi_cli_aftermath){.options = supervisor->options,
+                                                .dialog = &supervisor->dialog,
+                                                .events = &supervisor->events,
+                                                .outlets = &supervisor->outlets,
+                                                .say = say_text,
+                                                .finished = finish,
+                                                .user = supervisor};
+    rpi_cli_aftermath_init(&supervisor->aftermath, supervisor->setup->own_pid);
 }
 
 int rpi_cli_supervise(const rpi_cli_options *options, const rpi_cli_setup *setup)
@@ -571,7 +506,7 @@ int rpi_cli_supervise(const rpi_cli_options *options, const rpi_cli_setup *setup
     rpi_cli_outlet *json = &supervisor.outlets.all[RPI_CLI_JSON];
     int r = rpi_cli_outlets_open(&supervisor.outlets, setup->json_fd, setup->wake_write_fd);
 
-    rpi_cli_leaks_init(&supervisor.leaks, setup->own_pid);
+    init_aftermath(&supervisor);
     rpi_cli_dialog_init(&supervisor.dialog, options, &supervisor.events);
     supervisor.dialog.say = say_text;
     supervisor.dialog.user = &supervisor;
@@ -586,7 +521,8 @@ int rpi_cli_supervise(const rpi_cli_options *options, const rpi_cli_setup *setup
         _Exit(RPI_CLI_SIGNAL_BASE + supervisor.signal); /* a writer may be stuck for good */
     }
     close_all(&supervisor);
-    if (r < 0 || ((supervisor.failed || supervisor.dialog.failed) && supervisor.exit_code == 0)) {
+    if (r < 0 || ((supervisor.failed || supervisor.aftermath.failed || supervisor.dialog.failed) &&
+                  supervisor.exit_code == 0)) {
         return RPI_CLI_FAILED;
     }
     return supervisor.exit_code;

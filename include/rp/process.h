@@ -103,10 +103,10 @@ typedef struct rp_handlers {
      * the caller's again, as it was. rp_signal with SIGCONT hands it over once more and lets the
      * child go on. Learned at most 0.1 s after it happened. */
     void (*stopped)(rp_process *process, int signal, void *user);
-    /** timeout_ns, deadline_at_ns (RP_STOP_TIMEOUT) or quiet_timeout_ns (RP_STOP_QUIET) is over, and
-     * the child runs; rp_exit.reason is set, and none of the three comes again. True: the tree is
-     * stopped now, as without a handler. False: not yet, as the child is to be looked at while it
-     * lives: from here on rp_stop or rp_kill is up to you. */
+    /** timeout_ns, deadline_at_ns (RP_STOP_TIMEOUT) or quiet_timeout_ns (RP_STOP_QUIET) is over,
+     * and the child runs; rp_exit.reason is set, and none of the three comes again. True: the tree
+     * is stopped now, as without a handler. False: not yet, as the child is to be looked at while
+     * it lives: from here on rp_stop or rp_kill is up to you. */
     bool (*timed_out)(rp_process *process, rp_stop_reason reason, void *user);
     void (*reserved[8])(void);
 } rp_handlers;

@@ -27,6 +27,7 @@ SCHEMA_KEYS = {
     "idle": {"idle_ns"},
     "timeout": {"kind", "limit_ns"},
     "stop": {"step", "signal", "number"},
+    "diagnostics": {"reason", "path"},
     "leaks": {"count", "processes"},
     "leaks_killed": {"survivors", "spared"},
     "exited": {"kind", "code", "signal", "signal_number"},
@@ -87,8 +88,12 @@ class Case(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def start(self, *arguments, preexec=plain_start, **options):
-        """The supervisor with pipes on all three streams, unless said otherwise; killed when the test ends."""
+    def start(self, *arguments, preexec=plain_start, dumps=False, **options):
+        """The supervisor with pipes on all three streams, unless said otherwise; killed when the test ends.
+
+        Without diagnostics of bad ends, unless they are what the test is about: most tests end badly."""
+        if not dumps:
+            arguments = ("--no-auto-stack-dumping", *arguments)
         for stream in ("stdin", "stdout", "stderr"):
             options.setdefault(stream, subprocess.PIPE)
         process = subprocess.Popen([PROGRAM, *arguments], preexec_fn=preexec, **options)

@@ -20,7 +20,8 @@ class Answers(Case):
         text = self.run_cli("-h")[1].decode()
         for option in ("--timeout", "--idle-timeout", "--wall-timeout", "-k, --kill-after",
                        "-s, --signal", "--json", "-C, --cwd", "-n, --nice", "--env", "--unset",
-                       "--version", "--pty", "--expect", "--idle-exit", "--find-leaks", "--kill-leaks"):
+                       "--version", "--pty", "--expect", "--idle-exit", "--find-leaks", "--kill-leaks", "--stack-dump-dir",
+                       "--no-auto-stack-dumping"):
             self.assertIn(option, text)
         first = next(line for line in text.splitlines() if " --timeout" in line)
         self.assertIn("inactivity", first)
