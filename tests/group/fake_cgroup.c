@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "tests/group/fake_cgroup.h"
 
-#include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/os.h"
+#include "tests/support/check.h"
 
 enum {
     PATH_SIZE = 512

@@ -3,7 +3,6 @@
  * the kernel's doing is told so. Most of it on a tree of plain files; with the kernel's own where
  * it has what is needed. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 
 #include "tests/group/fake_cgroup.h"
 #include "tests/group/rig.h"
+#include "tests/support/check.h"
 
 #define MEBIBYTE (UINT64_C(1) << 20)
 
