@@ -33,14 +33,24 @@ int rpi_scan_open(rpi_scan *scan)
     return scan_open(scan, "/proc");
 }
 
-int rpi_scan_open_descriptors(rpi_scan *scan, int64_t pid)
+static int open_of_process(rpi_scan *scan, int64_t pid, const char *folder)
 {
     char path[64];
     int r;
 
-    (void)snprintf(path, sizeof path, "/proc/%lld/fd", (long long)pid);
+    (void)snprintf(path, sizeof path, "/proc/%lld/%s", (long long)pid, folder);
     r = scan_open(scan, path);
     return r == -ENOENT ? RP_ESRCH : r;
+}
+
+int rpi_scan_open_descriptors(rpi_scan *scan, int64_t pid)
+{
+    return open_of_process(scan, pid, "fd");
+}
+
+int rpi_scan_open_threads(rpi_scan *scan, int64_t pid)
+{
+    return open_of_process(scan, pid, "task");
 }
 
 /* Whether the name is a number: that. */

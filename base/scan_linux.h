@@ -27,6 +27,9 @@ int rpi_scan_open(rpi_scan *scan);
  */
 int rpi_scan_open_descriptors(rpi_scan *scan, int64_t pid);
 
+/** The threads of a process: errors likewise. */
+int rpi_scan_open_threads(rpi_scan *scan, int64_t pid);
+
 /** 1: the next number; 0: there is none; -errno: the look is not whole. */
 int rpi_scan_next(rpi_scan *scan, int64_t *ret_number);
 

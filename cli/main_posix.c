@@ -3,6 +3,7 @@
  * the way out. The rest is supervisor.c's. For POSIX systems. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "cli/options.h"
 #include "cli/signals.h"
 #include "cli/supervisor.h"
+#include "cli/why.h"
 
 /* Whoever starts us may have closed 0, 1 or 2; the next file opened would then be taken for
  * standard output. /dev/null goes there, opened the wrong way round, so that using it fails as
@@ -46,6 +48,23 @@ static int answer_version(void)
 
     (void)rpi_cli_version(text, sizeof text);
     return answer(text);
+}
+
+static int answer_why(int64_t pid)
+{
+    rpi_cli_buffer text = {0};
+    int code = EXIT_SUCCESS;
+    int r = rpi_cli_why(pid, &text);
+
+    if (r < 0) {
+        rpi_cli_complain("could not get process info for PID %" PRId64 ": %s", pid, rp_strerror(r));
+        code = EXIT_FAILURE;
+    } else if (fwrite(text.data, 1, text.size, stdout) != text.size || fflush(stdout) != 0) {
+        rpi_cli_complain("standard output: %s", rp_strerror(-errno));
+        code = RPI_CLI_FAILED;
+    }
+    rpi_cli_buffer_fini(&text);
+    return code;
 }
 
 /* Digits are a descriptor that we were given, anything else a file; none is standard error. The
@@ -129,6 +148,8 @@ int main(int argc, char **argv)
         code = answer(rpi_cli_help());
     } else if (options.action == RPI_CLI_VERSION) {
         code = answer_version();
+    } else if (options.action == RPI_CLI_WHY) {
+        code = answer_why(options.why_pid);
     } else {
         code = supervise(&options);
     }

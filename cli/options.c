@@ -38,6 +38,7 @@ typedef enum option_id {
     OPTION_NICE,
     OPTION_ENV,
     OPTION_UNSET,
+    OPTION_WHY,
     OPTION_HELP,
     OPTION_VERSION
 } option_id;
@@ -73,6 +74,7 @@ static const struct option option_table[] = {
     {"nice", 'n', VALUE_NEEDED, OPTION_NICE},
     {"env", '\0', VALUE_NEEDED, OPTION_ENV},
     {"unset", '\0', VALUE_NEEDED, OPTION_UNSET},
+    {"why", '\0', VALUE_NEEDED, OPTION_WHY},
     {"help", 'h', VALUE_NONE, OPTION_HELP},
     {"version", '\0', VALUE_NONE, OPTION_VERSION},
 };
@@ -82,6 +84,7 @@ struct parser {
     rpi_cli_options *options;
     char **argv;
     size_t next; /* the word after the one being read */
+    size_t option_count;
     size_t env_count;
     char label[32]; /* the option as it was written: "--timeout", "-k" */
     char *message;
@@ -275,6 +278,19 @@ static int take_target(struct parser *parser, const char *value)
     return *value == '\0' ? complain(parser, "needs a file or a descriptor", NULL) : 0;
 }
 
+static int take_pid(struct parser *parser, const char *value)
+{
+    uint64_t pid = 0;
+    const char *end = parse_digits(value, INT32_MAX, &pid);
+
+    if (end == NULL || *end != '\0' || pid == 0) {
+        return complain(parser, "not the number of a process", value);
+    }
+    parser->options->why_pid = (int64_t)pid;
+    parser->options->action = RPI_CLI_WHY;
+    return 0;
+}
+
 static int take_leak_mode(struct parser *parser, const char *value)
 {
     if (strcmp(value, "warn") == 0) {
@@ -347,6 +363,8 @@ static int take_value(struct parser *parser, option_id id, const char *value)
         return take_variable(parser, value, true);
     case OPTION_UNSET:
         return take_variable(parser, value, false);
+    case OPTION_WHY:
+        return take_pid(parser, value);
     case OPTION_HELP:
         options->action = RPI_CLI_HELP;
         return 0;
@@ -439,6 +457,7 @@ static int read_words(struct parser *parser)
         if (strcmp(word, "--") == 0) {
             return 0;
         }
+        parser->option_count++;
         if ((word[1] == '-' ? read_long(parser, word) : read_short(parser, word)) < 0) {
             return -1;
         }
@@ -452,6 +471,12 @@ static int check_whole(struct parser *parser)
 {
     rpi_cli_options *options = parser->options;
 
+    if (options->action == RPI_CLI_WHY &&
+        (parser->argv[parser->next] != NULL || parser->option_count > 1)) {
+        (void)snprintf(parser->message, parser->message_size,
+                       "--why takes the number of a process and nothing else");
+        return -1;
+    }
     if (options->action != RPI_CLI_RUN) {
         return 0;
     }

@@ -13,7 +13,8 @@
 typedef enum rpi_cli_action {
     RPI_CLI_RUN = 0,
     RPI_CLI_HELP,
-    RPI_CLI_VERSION
+    RPI_CLI_VERSION,
+    RPI_CLI_WHY
 } rpi_cli_action;
 
 /** What becomes of processes that the command leaves behind. */
@@ -25,6 +26,7 @@ typedef enum rpi_cli_leak_mode {
 
 typedef struct rpi_cli_options {
     rpi_cli_action action;
+    int64_t why_pid;          /* of RPI_CLI_WHY */
     uint64_t idle_timeout_ns; /* 0 = none */
     uint64_t wall_timeout_ns; /* 0 = none */
     uint64_t kill_after_ns;   /* RP_FOREVER = never */

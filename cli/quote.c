@@ -92,10 +92,10 @@ static void add_characters(rpi_cli_buffer *to, const char *text, char quote)
     }
 }
 
-void rpi_cli_add_quoted(rpi_cli_buffer *to, const char *text)
+/* `quote`: NUL = none. */
+static void add_repaired(rpi_cli_buffer *to, const char *text, char quote)
 {
     const rp_view bytes = {.data = text, .size = strlen(text)};
-    const char quote = strchr(text, '\'') != NULL && strchr(text, '"') == NULL ? '"' : '\'';
     rpi_cli_buffer repaired = {0};
     char *room = rpi_cli_buffer_reserve(&repaired, bytes.size * 3 + 1);
 
@@ -104,8 +104,20 @@ void rpi_cli_add_quoted(rpi_cli_buffer *to, const char *text)
         return;
     }
     (void)rp_utf8_repair(bytes, room, bytes.size * 3 + 1);
-    rpi_cli_buffer_add(to, &quote, 1);
     add_characters(to, room, quote);
-    rpi_cli_buffer_add(to, &quote, 1);
     rpi_cli_buffer_fini(&repaired);
+}
+
+void rpi_cli_add_escaped(rpi_cli_buffer *to, const char *text)
+{
+    add_repaired(to, text, '\0');
+}
+
+void rpi_cli_add_quoted(rpi_cli_buffer *to, const char *text)
+{
+    const char quote = strchr(text, '\'') != NULL && strchr(text, '"') == NULL ? '"' : '\'';
+
+    rpi_cli_buffer_add(to, &quote, 1);
+    add_repaired(to, text, quote);
+    rpi_cli_buffer_add(to, &quote, 1);
 }

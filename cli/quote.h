@@ -11,6 +11,9 @@ void rpi_cli_add_text(rpi_cli_buffer *to, const char *text);
 /** Adds it as it is, with a ? for each control character. */
 void rpi_cli_add_printable(rpi_cli_buffer *to, const char *text);
 
+/** The same as between the quotes of rpi_cli_add_quoted, without them. */
+void rpi_cli_add_escaped(rpi_cli_buffer *to, const char *text);
+
 /** Adds it quoted. What is no UTF-8 becomes U+FFFD; controls, and characters that would turn or
  * hide the text around them, become escapes. */
 void rpi_cli_add_quoted(rpi_cli_buffer *to, const char *text);

@@ -1,6 +1,6 @@
 # The tests of the programs: Python over the real thing, a file a subject.
 
-set(subjects options output signals events pty leaks dumps)
+set(subjects options output signals events pty leaks dumps why)
 if(RP_HAVE_TRACK)
     list(APPEND subjects tracking)
 endif()

@@ -6,7 +6,7 @@ foreach(module lines capture marks attention_rule idle_rule)
 endforeach()
 
 foreach(subject idle process streams drain stdin stop timeouts close admission pull run loop fork badinput fault family
-        find holders)
+        find holders explain)
     rp_test(NAME ${subject} SOURCES core/test_${subject}.c support/fault.c support/stage.c LABELS integration TIMEOUT 300)
 endforeach()
 

@@ -21,7 +21,7 @@ class Answers(Case):
         for option in ("--timeout", "--idle-timeout", "--wall-timeout", "-k, --kill-after",
                        "-s, --signal", "--json", "-C, --cwd", "-n, --nice", "--env", "--unset",
                        "--version", "--pty", "--expect", "--idle-exit", "--find-leaks", "--kill-leaks", "--stack-dump-dir",
-                       "--no-auto-stack-dumping"):
+                       "--no-auto-stack-dumping", "--why PID"):
             self.assertIn(option, text)
         first = next(line for line in text.splitlines() if " --timeout" in line)
         self.assertIn("inactivity", first)

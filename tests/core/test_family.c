@@ -203,7 +203,7 @@ Test(describe, tells_of_one_process_and_its_parent, .timeout = 60)
     cr_assert_eq(all.infos[0].parent_pid, getpid());
     cr_assert(all.infos[0].parent_alive);
     cr_assert_str_eq(all.states[0], "sleeping");
-    one.root.start_time_ms -= 3600 * 1000; /* a later process with its number */
+    one.root.start_time_ms -= UINT64_C(3600000); /* a later process with its number */
     one.root.unique = 0;
     cr_assert_eq(rp_describe(&one.root, note, &all), RP_ESRCH);
     cr_assert_eq(rp_process_identity(one.actor.process, &one.root), 0);
