@@ -5,7 +5,7 @@
  * Bytes stamp a time, and nothing more while the state is known to be busy by them. A look (who
  * reads, what the tree uses) is taken when they have stopped, then again while the verdict is open,
  * at growing distances. Lives and dies as an idle watch does: see idle.c. */
-#include <math.h>
+#include <float.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -444,7 +444,7 @@ static int read_options(const rp_attention_options *options, rp_attention_option
     if (r < 0) {
         return r;
     }
-    if (!isfinite(full.cpu_percent_max) || full.cpu_percent_max < 0) {
+    if (!(full.cpu_percent_max >= 0 && full.cpu_percent_max <= DBL_MAX)) { /* nor a NaN */
         return rpi_detail(RP_EINVAL, "cpu_percent_max: no percentage");
     }
     full.quiet_ns = full.quiet_ns != 0 ? full.quiet_ns : QUIET_DEFAULT_NS;

@@ -2,7 +2,7 @@
  * decide. */
 #include "core/idle_rule.h"
 
-#include <math.h>
+#include <float.h>
 
 #include "base/clock.h"
 #include "base/status.h"
@@ -18,7 +18,7 @@
 
 static int check(const rp_idle_options *options)
 {
-    if (!isfinite(options->cpu_percent_max) || options->cpu_percent_max < 0) {
+    if (!(options->cpu_percent_max >= 0 && options->cpu_percent_max <= DBL_MAX)) { /* nor a NaN */
         return rpi_detail(RP_EINVAL, "cpu_percent_max: no percentage");
     }
     if (options->start_on < RP_IDLE_START_NOW || options->start_on > RP_IDLE_START_SUBMIT) {

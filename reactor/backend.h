@@ -67,6 +67,7 @@ struct rpi_backend {
 extern const rpi_backend_api rpi_backend_uring;
 #endif
 extern const rpi_backend_api rpi_backend_epoll;
+extern const rpi_backend_api rpi_backend_iocp;
 
 /** Opens the backend that is wanted: the named one, or for AUTO the one that RP_BACKEND in the
  * environment names, else the first of this platform's that opens. Errors as rpi_reactor_init. */

@@ -27,6 +27,9 @@ void rig_close(test_rig *rig);
 /** What must be given back after rpi_reactor_fini, where the test calls that itself. */
 void rig_forget(test_rig *rig);
 
+/** Why pipes cannot be polled here; NULL: they can. */
+const char *rig_lacks_poll(void);
+
 /** From now on the world is unkind, as far as it can be: short, late, in another order. */
 void rig_unkind(test_rig *rig, uint64_t seed);
 

@@ -33,6 +33,11 @@ void rig_forget(test_rig *rig)
     free(rig->world);
 }
 
+const char *rig_lacks_poll(void)
+{
+    return NULL;
+}
+
 void rig_unkind(test_rig *rig, uint64_t seed)
 {
     world_of(rig)->random = seed;

@@ -29,6 +29,11 @@ void rig_forget(test_rig *rig)
     (void)rig; // nothing beside the reactor
 }
 
+const char *rig_lacks_poll(void)
+{
+    return NULL;
+}
+
 void rig_unkind(test_rig *rig, uint64_t seed)
 {
     (void)rig; // a real system is as it is

@@ -1,0 +1,15 @@
+# The tests of Windows, under Wine through tests/windows/emulator.sh: the sources of the other systems, as far as what they are
+# about is there, and what only this system has.
+
+set(contract reactor/contract_operations.c reactor/contract_turn.c support/fault.c)
+rp_test(
+    NAME reactor_fake
+    SOURCES ${contract} reactor/rig_fake.c fake/fake.c
+    LABELS contract
+    TIMEOUT 120)
+rp_test(
+    NAME reactor_iocp
+    SOURCES ${contract} reactor/rig_windows.c reactor/system_windows.c
+    LABELS contract
+    TIMEOUT 300)
+target_compile_definitions(test_reactor_iocp PRIVATE RIG_BACKEND=RP_BACKEND_IOCP)
