@@ -150,7 +150,7 @@ static bool has_mark(const char *list, const char *mark)
     }
 }
 
-/* Whether its environment says that it is a member: 1, 0 or -ENOMEM. */
+/* Whether its environment says that it is a member: 1, 0, or we had no means to look. */
 static int is_marked(rpi_members *members, int proc, int64_t pid)
 {
     const char *list = NULL;
@@ -188,6 +188,11 @@ static int append_seen(rpi_members *members, const rpi_seen *seen)
     return 0;
 }
 
+static bool is_shortage(int error)
+{
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+}
+
 /* A process of the system: is it a member by itself? `proc`: /proc, open. */
 static int note(rpi_members *members, int proc, int64_t pid)
 {
@@ -196,8 +201,11 @@ static int note(rpi_members *members, int proc, int64_t pid)
     int r = rpi_proc_stat_read(pid, &stat);
 
     if (r < 0) {
-        members->is_settled = members->is_settled && r != RP_ESRCH;
-        return r == -ENOMEM ? r : 0; /* gone meanwhile, or hidden from us */
+        if (is_shortage(r)) {
+            return r; /* ours, not the process's: nothing is known of it */
+        }
+        members->is_settled = members->is_settled && (r == RP_EACCES || r == RP_EPERM);
+        return 0; /* gone meanwhile, or hidden from us */
     }
     seen = (rpi_seen){.pid = pid,
                       .parent = stat.parent,

@@ -263,7 +263,7 @@ int rpi_proc_whole_read(
     scratch->text[0] = '\0';
     fd = rpi_os.openat(proc, path_of(pid, name, path), O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return 0;
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
     }
     r = read_all(fd, scratch, ret_size);
     (void)rpi_os.close(fd); /* only read */

@@ -63,7 +63,7 @@ int rpi_proc_file_read(const char *path, char *text, size_t text_size);
 
 /** Reads all of the file `name` ("environ", "cmdline") in the process's folder, up to 8 MiB, and
  * terminates it. `proc`: /proc, open. 0, also where it is not for us, gone or ends early: *ret_size
- * is what there was; or -ENOMEM. */
+ * is what there was; or -ENOMEM, -EMFILE, -ENFILE. */
 int rpi_proc_whole_read(
     int proc, int64_t pid, const char *name, rpi_scratch *scratch, size_t *ret_size);
 

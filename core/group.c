@@ -255,6 +255,19 @@ static void job_again(rpi_group_job *job)
     rpi_async_send(&groups->bell); /* out of the loop, as it may call back */
 }
 
+/* Where it is not known who is left, somebody may be: never nobody. */
+static void tell_emptied(rp_group *group, const rpi_group_job *job)
+{
+    const rp_survivor unknown = {
+        .name = "", .command = "", .cwd = "", .kind = "", .originator = "", .state = "unknown"};
+
+    if (group->emptied != NULL && job->result < 0) {
+        group->emptied(group, &unknown, 1, group->user);
+    } else if (group->emptied != NULL) {
+        group->emptied(group, job->survivors.list, job->survivors.count, group->user);
+    }
+}
+
 /* The job is over: tells who is left. */
 static void group_over(rp_group *group, rpi_group_job *job)
 {
@@ -276,9 +289,7 @@ static void group_over(rp_group *group, rpi_group_job *job)
     }
     group->state = RPI_GROUP_OPEN;
     group->is_dirty = job->result != 0;
-    if (group->emptied != NULL) {
-        group->emptied(group, job->survivors.list, job->survivors.count, group->user);
-    }
+    tell_emptied(group, job);
     job_free(job);
 }
 

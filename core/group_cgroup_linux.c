@@ -8,13 +8,15 @@
 #include <string.h>
 
 #include "base/cgroup.h"
+#include "base/clock.h"
 #include "base/os.h"
 #include "core/group.h"
 #include "core/loop.h"
 #include "core/process.h"
 
 enum {
-    EVENTS_SIZE = 512
+    EVENTS_SIZE = 512,
+    PAUSE_MS = 20 /* between looks that fail */
 };
 
 int rpi_group_cgroup_name(rp_group *group)
@@ -140,6 +142,12 @@ void rpi_group_job_cgroup(rpi_group_job *job)
 {
     int r = rpi_cgroup_end(job->cgroup, &job->until_ns);
 
+    /* No descriptor to look with: others may let go of theirs. */
+    while ((r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -EIO) &&
+           rpi_clock_now_ns() < atomic_load(&job->until_ns)) {
+        (void)rpi_os.poll(NULL, 0, PAUSE_MS);
+        r = rpi_cgroup_end(job->cgroup, &job->until_ns);
+    }
     if (r > 0) {
         job->members.mark[0] = '\0'; /* only who is in it */
         job->members.only_groups = true;

@@ -72,10 +72,11 @@ RP_API bool rp_group_is_guarded(const rp_group *group);
 /** Kills all members and looks again until nobody is left, for `timeout_ns` at most (0: kills,
  * looks once; RP_FOREVER). Commands of the group that have not begun are cancelled. `emptied`, if
  * not NULL, is told once, out of the loop, who was left then: nobody, or those that the system did
- * not let go or us not kill; their texts live until it returns. The group can be used again
- * afterwards; until then a command of it gives RP_EBUSY. 0; RP_EBUSY: a kill is under way;
- * RP_ENOMEM, RP_EAGAIN (no thread): the children have been killed, but nobody looks whether all are
- * gone, and `emptied` will not come. */
+ * not let go or us not kill; their texts live until it returns. Where that cannot be found out,
+ * for want of memory or descriptors, it is told one without a number, its state "unknown". The
+ * group can be used again afterwards; until then a command of it gives RP_EBUSY. 0; RP_EBUSY: a
+ * kill is under way; RP_ENOMEM, RP_EAGAIN (no thread): the children have been killed, but nobody
+ * looks whether all are gone, and `emptied` will not come. */
 RP_API int rp_group_kill(
     rp_group *group,
     uint64_t timeout_ns,

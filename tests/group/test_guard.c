@@ -223,10 +223,12 @@ PLOT_TEST(leaves_a_group_that_survives_a_crash)
     const _Atomic uint64_t until_ns = RP_FOREVER;
     struct pollfd entry;
     rpi_members members;
+    char mark[32];
     pid_t host;
 
-    /* By this mark of an outer group the test ends them. */
-    cr_assert_eq(setenv("RUNNING_PROCESS_GROUP", "survivors", 1), 0);
+    /* By this mark of an outer group the test ends them, and nobody else's. */
+    (void)snprintf(mark, sizeof mark, "survivors.%d", (int)getpid());
+    cr_assert_eq(setenv("RUNNING_PROCESS_GROUP", mark, 1), 0);
 
     of->survive_crash = true;
     host = host_start(of);
@@ -234,7 +236,7 @@ PLOT_TEST(leaves_a_group_that_survives_a_crash)
     host_kill(host);
     entry = (struct pollfd){.fd = of->line.read, .events = POLLIN};
     cr_assert_eq(poll(&entry, 1, 300), 0, "nothing ends: there is nobody who could end it");
-    rpi_members_init(&members, rpi_alloc_default(), "survivors");
+    rpi_members_init(&members, rpi_alloc_default(), mark);
     cr_assert_eq(rpi_members_end(&members, &until_ns), 0);
     rpi_members_fini(&members);
     remove_cgroups(host);
