@@ -179,7 +179,8 @@ void rpi_machine_text(char *text, size_t text_size);
 
 extern const rpi_case rpi_case_lifecycle, rpi_case_lifecycle_heap, rpi_case_live, rpi_case_stall,
     rpi_case_fan_in, rpi_case_pty_throughput, rpi_case_pty_round_trip, rpi_case_expect_scan,
-    rpi_case_exit_storm, rpi_case_quiet, rpi_case_idle_many, rpi_case_syscalls, rpi_case_threads;
+    rpi_case_exit_storm, rpi_case_quiet, rpi_case_idle_many, rpi_case_syscalls, rpi_case_threads,
+    rpi_case_tracking, rpi_case_group_kill;
 const rpi_case *rpi_case_find(const char *name); /* NULL = none of that name */
 
 #endif

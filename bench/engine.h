@@ -18,6 +18,7 @@ struct rpi_engine_job {
     unsigned threads;      /* spawner threads of the library; 0 = it chooses */
     unsigned bare_threads; /* of the bare loops */
     bool count_calls;
+    rp_track *track;      /* of the library's rows; NULL = none */
     uint64_t time_max_ns; /* none is started later than this; those begun are seen through */
 };
 

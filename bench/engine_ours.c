@@ -136,6 +136,7 @@ static int run_ours(const rpi_engine_job *job, rpi_engine_result *ret_result, rp
 
     options.backend = backend;
     options.spawn_threads = job->threads;
+    options.track = job->track;
     r = rp_loop_open(&options, &o.loop);
     if (r == RP_EUNSUPPORTED) {
         return rpi_engine_skip(ret_result, "this backend does not work here: %s",

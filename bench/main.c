@@ -14,6 +14,7 @@ static const rpi_case *const cases[] = {
     &rpi_case_lifecycle,      &rpi_case_lifecycle_heap, &rpi_case_live,        &rpi_case_stall,
     &rpi_case_fan_in,         &rpi_case_exit_storm,     &rpi_case_quiet,       &rpi_case_syscalls,
     &rpi_case_pty_throughput, &rpi_case_pty_round_trip, &rpi_case_expect_scan, &rpi_case_idle_many,
+    &rpi_case_tracking,       &rpi_case_group_kill,
 };
 enum {
     CASE_COUNT = sizeof cases / sizeof cases[0]
