@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,6 +25,7 @@
 
 enum {
     ROWS_MAX = 256,
+    NOBODY = 65534, /* by convention */
     PATH_SIZE = 256
 };
 
@@ -732,6 +734,39 @@ static void write_file(const char *path, const char *text)
     cr_assert_geq(fd, 0);
     cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     cr_assert_eq(close(fd), 0);
+}
+
+/* Not by root, whom nothing is read only for. */
+Test(track, goes_on_where_it_may_only_read, .timeout = 120)
+{
+    actor one = {0};
+    scene it;
+
+    make_folder(&it);
+    cr_assert_eq(chmod(it.folder, 0777), 0);
+    if (geteuid() == 0) {
+        cr_assert_eq(setgid(NOBODY), 0);
+        cr_assert_eq(setuid(NOBODY), 0);
+        cr_assert_eq(prctl(PR_SET_DUMPABLE, 1), 0); /* its own /proc is readable again */
+    }
+    cr_assert_eq(rp_track_open(it.path, &it.track), 0);
+    warm(&it);
+    rp_track_close(it.track);
+    cr_assert_eq(chmod(it.path, 0444), 0);
+    cr_assert_eq(rp_track_open(it.path, &it.track), 0);
+    open_stage(&it, it.track);
+    spawn(&it, &one, CHILD("wait", "3"));
+    stage_run_until(&it.on, &it.warnings, 1);
+    cr_assert_not_null(strstr(it.warning, it.path), "%s", it.warning);
+    cr_assert_eq(stage_stats(&it.on).track_lost, 1, "%s", it.warning);
+    cr_assert_eq(one.counts[ACTOR_DONE], 0);
+    end_all(&it);
+    cr_assert_eq(one.exit.code, 0);
+    cr_assert_eq(it.warnings, 1, "once");
+    actor_free(&one);
+    close_stage(&it);
+    rp_track_close(it.track);
+    (void)nftw(it.folder, remove_one, 8, FTW_DEPTH | FTW_PHYS); /* the folder may be root's */
 }
 
 Test(track, goes_on_without_a_database_that_is_none, .timeout = 120)
