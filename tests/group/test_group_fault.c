@@ -3,7 +3,6 @@
  * in it, and it is killed and closed. Whatever failed: nothing is left behind, "nobody is left" is
  * never said while somebody lives, and the loop works afterwards. */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -14,6 +13,7 @@
 
 #include "base/cgroup.h"
 #include "tests/group/rig.h"
+#include "tests/support/check.h"
 
 typedef struct setting {
     rp_backend backend;

@@ -4,7 +4,6 @@
  * sees of each how it ended, and that none was stopped. 5 s here; RP_STRANGERS_SECONDS names more.
  */
 #define _GNU_SOURCE
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "rp/rp.h"
+#include "tests/support/check.h"
 
 enum {
     PID_MAX = 600, /* the kernel gives the first 300 only once: 300 come round */
