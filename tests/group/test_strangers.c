@@ -33,11 +33,14 @@ enum {
 static bool has_own_pid_max(void)
 {
     struct utsname name;
-    int major = 0;
-    int minor = 0;
+    char *end = NULL;
+    long major;
 
-    return uname(&name) == 0 && sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
-           (major > 6 || (major == 6 && minor >= 14));
+    if (uname(&name) != 0) {
+        return false;
+    }
+    major = strtol(name.release, &end, 10);
+    return major > 6 || (major == 6 && *end == '.' && strtol(end + 1, NULL, 10) >= 14);
 }
 
 /* ---- strangers ---------------------------------------------------------------------------- */
