@@ -43,10 +43,10 @@ bool mm_read(const char *path, mm_text *ret_text); /* the whole file; false: err
 
 /* ---- the graph --------------------------------------------------------------- */
 
-enum {
+enum { /* mtime_ns */
     MM_MISSING = 0,
     MM_UNKNOWN = -1
-}; /* mtime_ns */
+};
 
 typedef struct mm_files {
     mm_file **items;

@@ -19,8 +19,8 @@
 #define HEAD "minimake log 1\n"
 
 enum {
-    REPLACED_MAX = 1000
-}; /* records, beside as many as there are steps */
+    REPLACED_MAX = 1000 /* records, beside as many as there are steps */
+};
 
 typedef struct reader {
     mm_graph *graph;
