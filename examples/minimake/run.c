@@ -252,7 +252,7 @@ static void on_done(rp_process *process, const rp_exit *exit, void *user)
     if (exit->code == 0 && !is_cut) {
         mm_show_output(&own->show, output);
         succeed(own, step, ended->began_ns);
-    } else if (own->is_interrupted) {
+    } else if (own->is_interrupted || *own->caught != 0) {
         mm_show_output(&own->show, output);
         clean_up(own, step);
     } else {

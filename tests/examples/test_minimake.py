@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import unittest
@@ -491,6 +492,24 @@ class Signals(Build):
     def test_a_signal_ends_all_and_takes_back_what_is_half_written(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self.end_by(number)
+
+    @unittest.skipUnless(shutil.which("setsid"), "no setsid, which makes a terminal the controlling one")
+    def test_ctrl_c_on_a_terminal_reaches_a_console_command_once(self):
+        self.manifest("rule c\n  command = trap 'echo told >>told; exit 1' INT; echo half >$out; echo asked; read x\n"
+                      "  pool = console\nbuild out: c\n")
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        program = os.path.join(os.environ["RP_EXAMPLES"], self.program)
+        process = subprocess.Popen(["setsid", "--ctty", "--wait", program, "-C", self.folder],
+                                   stdin=slave, stdout=slave, stderr=slave)
+        self.addCleanup(self.end, process)
+        os.close(slave)
+        self.read_until(master, b"\r\nasked\r\n")
+        os.write(master, b"\x03")
+        self.read_until(master, b"minimake: build stopped: interrupted by user.\r\n")
+        self.assertEqual(process.wait(WATCHDOG_S), 130)
+        self.assertFalse(self.exists("out"))
+        self.assertEqual(self.read("told"), "told\n")
 
     def test_who_ignores_signals_is_ended_all_the_same(self):
         path, word = self.make_fifo("pid")
