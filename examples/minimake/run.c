@@ -372,6 +372,7 @@ static void start(mm_build *own, mm_step *step)
     }
     r = spawn(own, step);
     if (r < 0) {
+        own->show.is_held = false;
         give_up(own, step->outs.items[0]->name.data, rp_strerror(r));
         return;
     }
@@ -404,7 +405,7 @@ static void advance(mm_build *own)
 }
 
 /* The first time politely: an interrupt, another after a second, then the end. Who wants to end us
- * by another signal does not mean an interrupt. */
+ * by another signal does not mean an interrupt; and the console's command has had its Ctrl-C. */
 static bool stop_one(rp_process *process, void *user)
 {
     mm_build *own = user;
@@ -413,8 +414,7 @@ static bool stop_one(rp_process *process, void *user)
 
     if (own->is_interrupted) {
         (void)rp_kill(process);
-    } else if (running->step != own->console ||
-               *own->caught != SIGINT) { /* it has had its Ctrl-C */
+    } else if (running->step != own->console || *own->caught != SIGINT) {
         options.no_interrupt = *own->caught != SIGINT;
         (void)rp_stop(process, &options);
     }
@@ -428,6 +428,17 @@ static void interrupt_all(mm_build *own)
 }
 
 /* ---- one build --------------------------------------------------------------- */
+
+/* Of a command that does not come to its `done`, as closing the loop is silent. */
+static bool abandon_one(rp_process *process, void *user)
+{
+    job *left = rp_process_user(process);
+
+    (void)rp_kill(process);
+    clean_up(user, left->step);
+    free(left);
+    return true;
+}
 
 int mm_run(mm_build *own)
 {
@@ -443,6 +454,7 @@ int mm_run(mm_build *own)
     flush(own);
     if (r < 0) {
         fprintf(stderr, "minimake: error: %s\n", rp_strerror(r));
+        (void)rp_loop_processes(own->loop, abandon_one, own);
         return EXIT_FAILURE;
     }
     if (*own->caught != 0) {
