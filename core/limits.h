@@ -45,12 +45,12 @@ void rpi_limits_fini_forked(rp_loop *loop);
 int rpi_limiter_make(rp_loop *loop, const rp_command *command, rpi_limiter **ret_limiter);
 
 /** Whether it has a cgroup of its own, which tells what became of it. */
-bool rpi_limiter_has_cgroup(const rpi_limiter *limiter);
+bool rpi_limiter_has_cgroup(const rpi_limiter *self);
 
 /** It belongs to the process from now on, whose launch was not handed over yet. */
-void rpi_limiter_attach(rpi_limiter *limiter, rp_process *process);
+void rpi_limiter_attach(rpi_limiter *self, rp_process *process);
 
 /** Of a command that is not spawned after all. NULL is allowed. */
-void rpi_limiter_free(rpi_limiter *limiter);
+void rpi_limiter_free(rpi_limiter *self);
 
 #endif
