@@ -44,6 +44,9 @@ endif()
 
 add_library(running_process_static STATIC $<TARGET_OBJECTS:rp_objects>)
 rp_finish_library(running_process_static)
+if(RP_TEST_KQUEUE) # it enters itself into the table of system calls, and nobody names it
+    target_link_options(running_process_static INTERFACE LINKER:-u,rpi_kqueue_shim_open)
+endif()
 
 if(BUILD_SHARED_LIBS)
     add_library(running_process::running_process ALIAS running_process_shared)

@@ -7,6 +7,7 @@
 #include "core/track_store.h"
 #include "pty/pty.h"
 #include "pty/screen.h"
+#include "reactor/backend.h"
 #include "rp/base.h"
 
 bool rp_has(const char *feature)
@@ -20,6 +21,10 @@ bool rp_has(const char *feature)
 #else
         return false;
 #endif
+    }
+    if (strcmp(feature, "epoll") == 0 || strcmp(feature, "kqueue") == 0 ||
+        strcmp(feature, "iocp") == 0) {
+        return rpi_backend_is_built_in(feature);
     }
     if (strcmp(feature, "pty") == 0) {
         return rpi_pty_is_available();

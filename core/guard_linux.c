@@ -57,7 +57,7 @@ static const char *find_program(void)
     return named != NULL && named[0] != '\0' ? named : RPI_GUARD_PROGRAM;
 }
 
-/* Launches it with its end of the socket, here and now: 0 and its pidfd, or -errno. */
+/* Launches it with its end of the socket, here and now: its number and its pidfd, or -errno. */
 static int launch_guard(rp_loop *loop, int end, int host, int *ret_pidfd)
 {
     const char *const argv[] = {find_program(), NULL};
@@ -86,6 +86,7 @@ static int launch_guard(rp_loop *loop, int end, int host, int *ret_pidfd)
     rpi_spawner_run(loop->spawner, launch);
     r = launch->error;
     if (r == 0) {
+        r = (int)launch->pid;
         *ret_pidfd = launch->pidfd;
         launch->pidfd = -1;
     }
@@ -102,13 +103,14 @@ static void reap(int pidfd)
 }
 
 /* From now on its end is noticed. */
-static int watch(rp_loop *loop, int line, int pidfd)
+static int watch(rp_loop *loop, int line, int pid, int pidfd)
 {
     rpi_guard *guard = guard_of(loop);
     int r;
 
     rpi_io_init(&guard->exit_io, pidfd);
     rpi_op_init(&guard->exit_op, RPI_OP_EXIT, &guard->exit_io, on_exit_op);
+    guard->exit_op.size = (uint32_t)pid;
     rpi_io_init(&guard->line_io, line);
     rpi_op_init(&guard->line_op, RPI_OP_POLL, &guard->line_io, on_line_op);
     r = rpi_op_start(&loop->reactor, &guard->exit_op);
@@ -146,7 +148,7 @@ static int start(rp_loop *loop)
     if (ends[1] >= 0) {
         (void)rpi_os.close(ends[1]); /* likewise */
     }
-    r = r < 0 ? r : watch(loop, ends[0], pidfd);
+    r = r < 0 ? r : watch(loop, ends[0], r, pidfd);
     if (r < 0 && ends[0] >= 0) {
         (void)rpi_os.close(ends[0]); /* nothing was sent */
     }

@@ -119,6 +119,7 @@ static void child_runs(rp_process *process, rpi_launch *launch)
     take_child(process, launch);
     rpi_io_init(&process->exit_io, process->pidfd);
     rpi_op_init(&process->exit_op, RPI_OP_EXIT, &process->exit_io, on_exit_op);
+    process->exit_op.size = (uint32_t)process->pid;
     r = rpi_op_start(rpi_process_reactor(process), &process->exit_op);
     if (r < 0) {
         rpi_process_fail(process, abandon_child(process, r), "watch");

@@ -92,6 +92,7 @@ static void hold(rpi_tree *tree, int64_t pid)
     }
     rpi_io_init(&member->io, member->pidfd);
     rpi_op_init(&member->op, RPI_OP_EXIT, &member->io, on_member_exit);
+    member->op.size = (uint32_t)pid;
     if (!is_member(pid, tree_of(tree->process)) || rpi_op_start(&loop->reactor, &member->op) < 0) {
         let_go(member);
         return;

@@ -1,5 +1,5 @@
 /* The one narrow interface between the reactor and an operating system's way of waiting: io_uring,
- * epoll, later kqueue and IOCP, and the scripted fake of the tests. A backend never calls back: it
+ * epoll, kqueue, later IOCP, and the scripted fake of the tests. A backend never calls back: it
  * finishes operations by rpi_reactor_complete, which appends to the ready queue. All functions but
  * `wake` are called by the loop's thread only. */
 #ifndef RPI_REACTOR_BACKEND_H
@@ -68,10 +68,17 @@ extern const rpi_backend_api rpi_backend_uring;
 #endif
 extern const rpi_backend_api rpi_backend_epoll;
 extern const rpi_backend_api rpi_backend_iocp;
+extern const rpi_backend_api rpi_backend_kqueue;
+
+/** How many events the kqueue backend takes from the kernel at a time; tests set fewer. */
+extern int rpi_kqueue_event_max;
 
 /** Opens the backend that is wanted: the named one, or for AUTO the one that RP_BACKEND in the
  * environment names, else the first of this platform's that opens. Errors as rpi_reactor_init. */
 int rpi_backend_choose(rpi_reactor *reactor, rp_backend wanted, rpi_backend **ret_backend);
+
+/** Whether this build has the backend of this name. */
+bool rpi_backend_is_built_in(const char *name);
 
 /** For backends: takes the result of a call that makes a descriptor (-1 and errno allowed) and
  * gives the descriptor back above 2, as a host may have closed its own standard ones; or -errno. */

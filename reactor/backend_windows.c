@@ -38,3 +38,15 @@ int rpi_backend_choose(rpi_reactor *reactor, rp_backend wanted, rpi_backend **re
     }
     return rpi_detail(RP_EINVAL, "backend %d: no such backend", (int)wanted);
 }
+
+bool rpi_backend_is_built_in(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < KNOWN_COUNT; i++) {
+        if (strcmp(name, KNOWN[i].name) == 0) {
+            return KNOWN[i].api != NULL;
+        }
+    }
+    return false;
+}

@@ -27,8 +27,8 @@ typedef struct rpi_reactor rpi_reactor;
 typedef void rpi_op_fn(rpi_op *op);
 
 typedef enum rpi_op_kind {
-    /** Result: bytes, 0 = end of file, or -errno; a PTY's hang-up is -EIO. The descriptor is
-     * O_NONBLOCK, or a file that never waits. */
+    /** Result: bytes, 0 = end of file, or -errno; a PTY's hang-up is -EIO or 0, as the
+     * system says it. The descriptor is O_NONBLOCK, or a file that never waits. */
     RPI_OP_READ,
     /** Result: bytes (maybe fewer than asked), or -errno; never raises SIGPIPE. O_NONBLOCK too. */
     RPI_OP_WRITE,
@@ -39,7 +39,8 @@ typedef enum rpi_op_kind {
      * and takes memory only then. `size`: RPI_MAY_HAVE_MORE, or RPI_WAS_EMPTY when its last read
      * said EAGAIN. Result: RP_READABLE, also at end of file, or -errno. */
     RPI_OP_READABLE,
-    /** The io's handle is a pidfd: completes with 0 once the process has exited. */
+    /** Completes with 0 once a process has exited. The io's handle is its pidfd where the system
+     * has such, `size` is its number. */
     RPI_OP_EXIT
 } rpi_op_kind;
 
@@ -58,12 +59,12 @@ struct rpi_op {
     rpi_list node; /* the reactor's: of its pending operations, then of its ready queue */
     rpi_io *io;    /* borrowed while not idle */
     rpi_op_fn *done;
-    void *data;            /* READ, WRITE: library memory */
-    uint32_t size;         /* READ, WRITE: bytes, at least 1; POLL: events; READABLE: see there */
-    int32_t result;        /* when done is entered */
-    uint8_t kind;          /* rpi_op_kind */
-    uint8_t state;         /* rpi_op_state */
-    bool cancelled;        /* a cancel was asked for since the start */
+    void *data;     /* READ, WRITE: library memory */
+    uint32_t size;  /* READ, WRITE: bytes, at least 1; POLL: events; READABLE, EXIT: see there */
+    int32_t result; /* when done is entered */
+    uint8_t kind;   /* rpi_op_kind */
+    uint8_t state;  /* rpi_op_state */
+    bool cancelled; /* a cancel was asked for since the start */
     uint8_t backend_flags; /* 0 at the start */
     uint32_t backend_word; /* 0 at the start */
 };

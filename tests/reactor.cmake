@@ -19,6 +19,9 @@ set(backends epoll)
 if(RP_HAVE_URING)
     list(APPEND backends uring)
 endif()
+if(RP_TEST_KQUEUE)
+    set(backends kqueue) # the others' tests are those of a build without it
+endif()
 foreach(backend IN LISTS backends)
     rp_test(
         NAME reactor_${backend}
@@ -26,5 +29,5 @@ foreach(backend IN LISTS backends)
         LABELS contract
         TIMEOUT 300)
     string(TOUPPER ${backend} name)
-    target_compile_definitions(test_reactor_${backend} PRIVATE RIG_BACKEND=RP_BACKEND_${name})
+    target_compile_definitions(test_reactor_${backend} PRIVATE RIG_BACKEND=RP_BACKEND_${name} "RIG_BACKEND_NAME=\"${backend}\"")
 endforeach()

@@ -34,7 +34,7 @@ FOREIGN_HEADERS = {
     "liburing.h": ("reactor/uring/",),
     "linux/io_uring.h": ("reactor/uring/", "base/os_linux.c", "tests/"),
     "sys/epoll.h": ("reactor/epoll/", "base/os_linux.c", "tests/", "bench/", "examples/"),
-    "sys/event.h": ("reactor/kqueue/",),
+    "sys/event.h": ("reactor/kqueue/", "base/os_bsd.c", "tests/support/kqueue_shim/"),
     "pcre2.h": ("core/regex_pcre2.c", "tests/core/test_differential.c", "tests/fuzz/fuzz_expect.c"),
     "windows.h": (),  # files named for Windows only
     "sqlite3.h": ("core/track_store_sqlite.c", "tests/core/test_track.c"),
@@ -54,6 +54,8 @@ WIDE_FUNCTIONS = {  # beside the public functions, whose parameters are the cont
     "tests/reactor/system_windows.c:associate_packet": "a system call's fake",
     "base/raw_linux.h:rpi_raw": "a system call has six arguments",
     "base/os_linux.c:os_io_uring_enter": "the same",
+    "tests/support/kqueue_shim/shim.h:rpi_kqueue_shim_kevent": "the same",
+    "tests/support/kqueue_shim/shim_linux.c:rpi_kqueue_shim_kevent": "the same",
     "tests/support/arena_tsan_linux.c:mmap64": "the C library's own call",
 }
 

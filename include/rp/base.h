@@ -147,8 +147,9 @@ RP_API const char *rp_version(void);
 /** The same as RP_VERSION_NUMBER, of the library that runs: 0xMMmmpp. */
 RP_API uint32_t rp_version_number(void);
 
-/** Whether something is built in and usable here: "uring" (tried out once, then remembered), "pty",
- * "regex", "screen", "track", "cgroup". False for names that are none, and for NULL. */
+/** Whether something is built in and usable here: "uring" (tried out once, then remembered),
+ * "epoll", "kqueue", "iocp", "pty", "regex", "screen", "track", "cgroup". False for names that are
+ * none, and for NULL. */
 RP_API bool rp_has(const char *feature);
 
 /** Now, in nanoseconds of the clock of all stamps (CLOCK_MONOTONIC). Never 0. */

@@ -21,7 +21,7 @@ typedef enum rp_backend { /* AUTO: the platform's completion backend, or its fal
 
 typedef struct rp_loop_options {
     size_t size;
-    rp_backend backend; /* AUTO: RP_BACKEND=uring or =epoll in the environment decides, if set */
+    rp_backend backend; /* AUTO: RP_BACKEND=uring, =epoll or =kqueue of the environment, if set */
     uint32_t spawn_threads; /* 0 = chosen from the processors; RP_SPAWN_INLINE = none */
     size_t ring_size;       /* a stream's ring, bytes; 0 = 64 KiB; rounded up to a power of two */
     size_t memory_max;      /* rings and captures of the loop, bytes; 0 = unlimited; reached: reads

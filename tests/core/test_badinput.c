@@ -38,7 +38,7 @@ static void check_mistake(const mistake *wrong)
 
 static void check_mistakes(const mistake *all, size_t count)
 {
-    stage_open(&on, RP_BACKEND_EPOLL, NULL);
+    stage_open(&on, stage_backend(), NULL);
     for (size_t i = 0; i < count; i++) {
         check_mistake(&all[i]);
     }
@@ -207,7 +207,7 @@ Test(badinput, from_the_future_is_told_apart_from_what_is_harmless, .timeout = 6
     memset(&newer, 0, sizeof newer);
     newer.command.size = sizeof newer;
     newer.command.argv = CHILD("exit", "6");
-    stage_open(&on, RP_BACKEND_EPOLL, NULL);
+    stage_open(&on, stage_backend(), NULL);
     actor_play(&on, &child, &newer.command, 0);
     actor_check_code(&child, 6);
     newer.future[3] = UINT64_C(1) << 40;
@@ -226,7 +226,7 @@ Test(badinput, null_is_no_command, .timeout = 60)
     rp_process *process = NULL;
     rp_result result;
 
-    stage_open(&on, RP_BACKEND_EPOLL, NULL);
+    stage_open(&on, stage_backend(), NULL);
     cr_assert_eq(rp_spawn(on.loop, NULL, NULL, NULL, &process), RP_EINVAL);
     cr_assert_eq(rp_run_on(on.loop, NULL, &result), RP_EINVAL);
     cr_assert_eq(rp_run(NULL, &result), RP_EINVAL);
@@ -240,7 +240,7 @@ Test(badinput, leaves_a_detail_until_the_next_call, .timeout = 60)
     rp_command command = RP_COMMAND_INIT;
     rp_process *process = NULL;
 
-    stage_open(&on, RP_BACKEND_EPOLL, NULL);
+    stage_open(&on, stage_backend(), NULL);
     cr_assert_eq(rp_spawn(on.loop, &command, NULL, NULL, &process), RP_EINVAL);
     cr_assert_neq(rp_error_detail()[0], '\0');
     cr_assert_eq(rp_loop_processes(on.loop, NULL, NULL), 0);

@@ -33,7 +33,7 @@ typedef struct tree {
 static void tree_start(tree *self, rp_command *command, unsigned int ready)
 {
     memset(self, 0, sizeof *self);
-    stage_open(&self->on, RP_BACKEND_EPOLL, NULL);
+    stage_open(&self->on, stage_backend(), NULL);
     self->line = lifeline_open();
     self->hold = lifeline_open();
     self->fds[0] = (rp_fd){.parent = self->line.write, .child = 4};

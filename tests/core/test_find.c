@@ -59,7 +59,7 @@ typedef struct crowd {
 static void crowd_open(crowd *self)
 {
     memset(self, 0, sizeof *self);
-    stage_open(&self->on, RP_BACKEND_EPOLL, NULL);
+    stage_open(&self->on, stage_backend(), NULL);
     self->hold = lifeline_open();
     self->ready = lifeline_open();
 }

@@ -26,7 +26,7 @@ static void check_noise(rp_view view, uint64_t seed, size_t size)
 /* rp_run has a loop of its own, on the backend that the environment names. */
 static void set_backend(rp_backend backend)
 {
-    cr_assert_eq(setenv("RP_BACKEND", backend == RP_BACKEND_URING ? "uring" : "epoll", 1), 0);
+    cr_assert_eq(setenv("RP_BACKEND", stage_backend_name(backend), 1), 0);
 }
 
 BACKEND_TEST(run, keeps_both_outputs_whole)

@@ -76,7 +76,7 @@ static void open_stage(scene *self, rp_track *track)
     options.track = track;
     options.log = count_warnings;
     options.log_user = self;
-    stage_open(&self->on, RP_BACKEND_EPOLL, &options);
+    stage_open(&self->on, stage_backend(), &options);
     self->hold = lifeline_open();
     self->ready = lifeline_open();
     self->fds[0] = (rp_fd){.parent = self->hold.read, .child = 3};

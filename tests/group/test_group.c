@@ -21,12 +21,14 @@ typedef struct setting {
 static struct criterion_test_params settings(void)
 {
     static const rp_grade grades[] = {RP_GRADE_GROUP, RP_GRADE_SCAN, RP_GRADE_KERNEL};
-    static setting all[6];
+    static setting all[3 * STAGE_BACKENDS_MAX];
+    rp_backend backends[STAGE_BACKENDS_MAX];
+    const size_t backend_count = stage_backend_list(backends);
     size_t count = 0;
 
-    for (int i = 0; i < (rp_has("uring") ? 2 : 1); i++) {
+    for (size_t i = 0; i < backend_count; i++) {
         for (int k = 0; k < (rp_has("cgroup") ? 3 : 2); k++) {
-            all[count++] = (setting){i == 0 ? RP_BACKEND_EPOLL : RP_BACKEND_URING, grades[k]};
+            all[count++] = (setting){backends[i], grades[k]};
         }
     }
     return cr_make_param_array(setting, all, count);
@@ -49,7 +51,7 @@ static struct criterion_test_params settings(void)
 
 static struct criterion_test_params held_settings(void)
 {
-    static setting held[4];
+    static setting held[2 * STAGE_BACKENDS_MAX];
     struct criterion_test_params all = settings();
     const setting *every = all.params;
     size_t count = 0;

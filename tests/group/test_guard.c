@@ -144,11 +144,13 @@ static void host_forget(plot *of)
 
 static struct criterion_test_params plots(void)
 {
-    static plot all[8];
+    static plot all[3 * STAGE_BACKENDS_MAX];
+    rp_backend backends[STAGE_BACKENDS_MAX];
+    const size_t backend_count = stage_backend_list(backends);
     size_t count = 0;
 
-    for (int i = 0; i < (rp_has("uring") ? 2 : 1); i++) {
-        const rp_backend backend = i == 0 ? RP_BACKEND_EPOLL : RP_BACKEND_URING;
+    for (size_t i = 0; i < backend_count; i++) {
+        const rp_backend backend = backends[i];
 
         all[count++] = (plot){.backend = backend};
         if (geteuid() == 0) {

@@ -204,7 +204,7 @@ static void check_refused(const rp_limits *limits, const char *field)
     stage on;
 
     command.limits = limits;
-    stage_open(&on, RP_BACKEND_EPOLL, NULL);
+    stage_open(&on, stage_backend(), NULL);
     cr_assert_eq(actor_try_spawn(&on, &child, &command, 0), RP_EUNSUPPORTED);
     cr_assert_not_null(strstr(rp_error_detail(), field), "%s", rp_error_detail());
     stage_close(&on);
@@ -406,7 +406,7 @@ static bool can_hold(const rp_limits *limits)
     stage on;
     int r;
 
-    stage_open(&on, RP_BACKEND_EPOLL, NULL);
+    stage_open(&on, stage_backend(), NULL);
     command.limits = limits;
     r = actor_try_spawn(&on, &child, &command, 0);
     cr_assert(r == 0 || r == RP_EUNSUPPORTED, "%s", rp_error_detail());

@@ -32,6 +32,7 @@ static const setting settings[] = {
     {RP_BACKEND_EPOLL, "posix_spawn", RP_CONSOLE_FOREGROUND, 0},
     {RP_BACKEND_EPOLL, "fork", RP_CONSOLE_FOREGROUND, RP_SPAWN_INLINE},
     {RP_BACKEND_URING, "clone3", RP_CONSOLE_FOREGROUND, 0},
+    {RP_BACKEND_KQUEUE, "clone3", RP_CONSOLE_FOREGROUND, 0},
 };
 
 /* In the caller: a loop, one child, and what came of it. */
@@ -125,10 +126,16 @@ static void check_code(const scene *self, int code)
 /* Their places, as a parameter of Criterion's must not hold pointers. */
 ParameterizedTestParameters(console, foreground_is_handed_over_and_taken_back)
 {
-    static size_t places[] = {0, 1, 2, 3, 4};
+    static size_t places[sizeof settings / sizeof settings[0]];
+    size_t count = 0;
 
-    return cr_make_param_array(size_t, places,
-                               sizeof places / sizeof places[0] - (rp_has("uring") ? 0 : 1));
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        if (settings[i].backend == RP_BACKEND_EPOLL ||
+            rp_has(settings[i].backend == RP_BACKEND_URING ? "uring" : "kqueue")) {
+            places[count++] = i;
+        }
+    }
+    return cr_make_param_array(size_t, places, count);
 }
 
 /* ---- the foreground child ---------------------------------------------------------- */
@@ -452,7 +459,7 @@ static void play_faulty(rpi_fault_memory *memory, bool may_lose_terminal)
     scene self = {0};
     int r;
 
-    options.backend = RP_BACKEND_EPOLL;
+    options.backend = RP_BACKEND_AUTO;
     options.spawn_threads = RP_SPAWN_INLINE;
     options.allocator = &memory->allocator;
     command.argv = CHILD("exit", "5");

@@ -43,7 +43,7 @@ typedef struct scene {
     watcher watcher;
 } scene;
 
-static rp_backend backend = RP_BACKEND_EPOLL;
+static rp_backend backend = RP_BACKEND_AUTO;
 
 static void on_done(rp_process *process, const rp_exit *exit, void *user)
 {
@@ -173,6 +173,14 @@ Test(relay, carries_keys_output_and_size_by_uring, .timeout = 120)
         cr_skip_test("no io_uring here");
     }
     check_typing(RP_BACKEND_URING);
+}
+
+Test(relay, carries_keys_output_and_size_by_kqueue, .timeout = 120)
+{
+    if (!rp_has("kqueue")) {
+        cr_skip_test("no kqueue here");
+    }
+    check_typing(RP_BACKEND_KQUEUE);
 }
 
 enum {
@@ -741,7 +749,7 @@ static void play_fault(rpi_fault_memory *memory)
     scene self = {.status = STILL_RELAYS};
     int r;
 
-    options.backend = RP_BACKEND_EPOLL;
+    options.backend = RP_BACKEND_AUTO;
     options.spawn_threads = RP_SPAWN_INLINE;
     options.allocator = &memory->allocator;
     command.argv = CHILD("echo", "output", "exit", "5");

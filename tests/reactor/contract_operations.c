@@ -562,6 +562,7 @@ Test(operations, tell_an_exit_once_and_after_the_bytes_of_the_same_wait)
     rig_process_open(&rig, &process);
     rig_source_open(&rig, &source);
     rpi_op_init(&order.exit, RPI_OP_EXIT, &process.io, on_order_exit);
+    order.exit.size = (uint32_t)process.pid;
     rpi_op_init(&order.read, RPI_OP_READ, &source.io, on_order_read);
     order.read.data = &order.byte;
     order.read.size = 1;
@@ -592,6 +593,7 @@ Test(operations, of_an_exit_can_be_cancelled)
     rig_open(&rig, NULL);
     rig_process_open(&rig, &process);
     rpi_op_init(&op, RPI_OP_EXIT, &process.io, on_any);
+    op.size = (uint32_t)process.pid;
     cr_assert_eq(rpi_op_start(&rig.reactor, &op), 0);
     (void)rpi_reactor_turn(&rig.reactor, 0);
     rpi_op_cancel(&rig.reactor, &op);

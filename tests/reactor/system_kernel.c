@@ -391,7 +391,7 @@ Test(kernel, reads_and_writes_a_terminal_until_its_hang_up)
     TURN_UNTIL(&reactor, input.total == 4);
     close(slave);
     TURN_UNTIL(&reactor, rpi_op_is_idle(&input.op));
-    cr_assert_eq(input.last, RP_EIO);
+    cr_assert(input.last == RP_EIO || input.last == 0); // systems say it either way
     rpi_io_forget(&reactor, &input.io);
     close(master);
     rpi_reactor_fini(&reactor);

@@ -245,8 +245,13 @@ static void open_loop(struct run *run, rp_backend backend)
 {
     static const rp_allocator allocator = {.resize = count_resize};
     rp_loop_options options = RP_LOOP_OPTIONS_INIT;
+    static const char *const NAMES[] = {"auto", "uring", "epoll", "kqueue", "iocp"};
+    const char *only = getenv("RP_BACKEND");
     int r;
 
+    if (only != NULL && strcmp(only, NAMES[backend]) != 0) {
+        cr_skip("RP_BACKEND names another backend");
+    }
     options.backend = backend;
     options.allocator = &allocator;
     r = rp_loop_open(&options, &run->loop);
@@ -294,4 +299,9 @@ Test(random_children, lose_no_byte_and_no_end_on_uring, .timeout = 3600)
 Test(random_children, lose_no_byte_and_no_end_on_epoll, .timeout = 3600)
 {
     run_children(RP_BACKEND_EPOLL);
+}
+
+Test(random_children, lose_no_byte_and_no_end_on_kqueue, .timeout = 3600)
+{
+    run_children(RP_BACKEND_KQUEUE);
 }

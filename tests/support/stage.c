@@ -18,11 +18,51 @@
  */
 #define PATIENCE_NS (60 * RP_SECOND)
 
+static const struct {
+    const char *name;
+    rp_backend id;
+} KNOWN[] = {{"epoll", RP_BACKEND_EPOLL},
+             {"uring", RP_BACKEND_URING},
+             {"kqueue", RP_BACKEND_KQUEUE},
+             {"iocp", RP_BACKEND_IOCP}};
+
+const char *stage_backend_name(rp_backend backend)
+{
+    size_t i = 0;
+
+    while (KNOWN[i].id != backend) {
+        i++;
+        cr_assert_lt(i, sizeof KNOWN / sizeof KNOWN[0]);
+    }
+    return KNOWN[i].name;
+}
+
+size_t stage_backend_list(rp_backend list[STAGE_BACKENDS_MAX])
+{
+    const char *only = getenv("RP_BACKEND");
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof KNOWN / sizeof KNOWN[0]; i++) {
+        if (rp_has(KNOWN[i].name) && (only == NULL || strcmp(only, KNOWN[i].name) == 0)) {
+            list[count++] = KNOWN[i].id;
+        }
+    }
+    return count;
+}
+
+rp_backend stage_backend(void)
+{
+    rp_backend list[STAGE_BACKENDS_MAX];
+
+    cr_assert_gt(stage_backend_list(list), 0);
+    return list[0];
+}
+
 struct criterion_test_params stage_backends(void)
 {
-    static rp_backend backends[] = {RP_BACKEND_EPOLL, RP_BACKEND_URING};
+    static rp_backend list[STAGE_BACKENDS_MAX];
 
-    return cr_make_param_array(rp_backend, backends, rp_has("uring") ? 2 : 1);
+    return cr_make_param_array(rp_backend, list, stage_backend_list(list));
 }
 
 /* ---- what is left behind ---------------------------------------------------------- */

@@ -23,6 +23,14 @@
 
 struct criterion_test_params stage_backends(void);
 
+#define STAGE_BACKENDS_MAX 4
+/** The backends that tests run on, how many: all that this build has and this system lets us use;
+ * or the one that RP_BACKEND in the environment names. */
+size_t stage_backend_list(rp_backend list[STAGE_BACKENDS_MAX]);
+const char *stage_backend_name(rp_backend backend);
+/** The one for tests that need no more than one: the first of them. */
+rp_backend stage_backend(void);
+
 /** The argv of the child with these operations (tests/child.c). */
 #define CHILD(...) ((const char *const[]){RP_TEST_CHILD, __VA_ARGS__, NULL})
 

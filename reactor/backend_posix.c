@@ -1,5 +1,5 @@
-/* Which backends Linux has, in the order in which AUTO tries them, and small things that they
- * share. Called once by rpi_reactor_init. */
+/* Which backends there are on this system, in the order in which AUTO tries them, and small things
+ * that they share. Called once by rpi_reactor_init. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,8 +19,16 @@ static const struct known {
 #else
     {"uring", RP_BACKEND_URING, NULL},
 #endif
+#ifdef RPI_OS_LINUX
     {"epoll", RP_BACKEND_EPOLL, &rpi_backend_epoll},
+#else
+    {"epoll", RP_BACKEND_EPOLL, NULL},
+#endif
+#ifdef RPI_HAS_KQUEUE
+    {"kqueue", RP_BACKEND_KQUEUE, &rpi_backend_kqueue},
+#else
     {"kqueue", RP_BACKEND_KQUEUE, NULL},
+#endif
     {"iocp", RP_BACKEND_IOCP, NULL},
 };
 #define KNOWN_COUNT (sizeof KNOWN / sizeof KNOWN[0])
@@ -67,6 +75,18 @@ int rpi_backend_choose(rpi_reactor *reactor, rp_backend wanted, rpi_backend **re
         return rpi_detail(RP_EINVAL, "RP_BACKEND=%.40s: no such backend", name);
     }
     return rpi_detail(RP_EINVAL, "backend %d: no such backend", (int)wanted);
+}
+
+bool rpi_backend_is_built_in(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < KNOWN_COUNT; i++) {
+        if (strcmp(name, KNOWN[i].name) == 0) {
+            return KNOWN[i].api != NULL;
+        }
+    }
+    return false;
 }
 
 int rpi_backend_descriptor(int fd)
