@@ -45,7 +45,7 @@ void rpi_limits_fini_forked(rp_loop *loop);
 int rpi_limiter_make(rp_loop *loop, const rp_command *command, rpi_limiter **ret_limiter);
 
 /** Whether it has a cgroup of its own, which tells what became of it. */
-bool rpi_limiter_has_cgroup(const rpi_limiter *self);
+bool rpi_limiter_has_cgroup(const rpi_limiter *limiter);
 
 /** It belongs to the process from now on, whose launch was not handed over yet. */
 void rpi_limiter_attach(rpi_limiter *self, rp_process *process);
