@@ -116,7 +116,10 @@ class Why(Case):
     def test_a_process_of_another_user(self):
         process = self.spawn(["sleep", "1000"])
         os.chmod(self.folder, 0o755)
-        code, text, err = self.why(process.pid, user=65534, group=65534, extra_groups=[])
+        try:
+            code, text, err = self.why(process.pid, user=65534, group=65534, extra_groups=[])
+        except PermissionError:
+            self.skipTest("the build folder is closed to other users")
         self.assertEqual((code, err), (0, b""))
         self.assertEqual(text.splitlines()[:2], [f"Process {process.pid} (sleep)", "Status: sleeping"])
         self.assertIn("Waits in: not told to us\n", text)

@@ -154,14 +154,8 @@ Test(badinput, about_numbers_and_choices_is_refused, .timeout = 60)
 
 Test(badinput, that_this_build_cannot_do_is_unsupported, .timeout = 60)
 {
-    static const rp_limits memory = {.size = sizeof memory, .memory_bytes = 1};
-    static const rp_limits processor = {.size = sizeof processor, .cpu_ns = 1};
-    static const rp_limits processes = {.size = sizeof processes, .processes = 1};
     static const rp_windows windows = {.size = sizeof windows};
     const mistake all[] = {
-        {"limits", RP_EUNSUPPORTED, {GOOD, .limits = &memory}},
-        {"limits", RP_EUNSUPPORTED, {GOOD, .limits = &processor}},
-        {"limits", RP_EUNSUPPORTED, {GOOD, .limits = &processes}},
         {"windows", RP_EUNSUPPORTED, {GOOD, .windows = &windows}},
     };
 

@@ -106,6 +106,9 @@ static pid_t host_start(plot *of)
 {
     pid_t host;
 
+    if (of->is_nobody) {
+        stage_need_for_nobody(RP_TEST_CHILD);
+    }
     of->line = lifeline_open();
     of->hold = lifeline_open();
     host = fork();

@@ -215,6 +215,7 @@ BACKEND_TEST(terminal, belongs_to_the_program_that_runs_as_somebody_else)
     if (geteuid() != 0) {
         cr_skip("needs root");
     }
+    stage_need_for_nobody(RP_TEST_CHILD);
     command.posix = &posix;
     stage_open(&on, *backend, NULL);
     actor_play(&on, &self, &command, ACTOR_DATA);

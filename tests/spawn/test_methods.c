@@ -330,6 +330,7 @@ METHOD_TEST(methods, sets_umask_priority_and_limits_of_the_child_only)
     struct rlimit before;
     struct rlimit after;
     const mode_t mask = umask(022);
+    const int nice_before = getpriority(PRIO_PROCESS, 0);
 
     cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
     rig_init(&rig, "status", NULL);
@@ -345,7 +346,7 @@ METHOD_TEST(methods, sets_umask_priority_and_limits_of_the_child_only)
     cr_assert_str_eq(rig_value(end.text[1], "core"), "0");
     cr_assert_str_eq(rig_value(end.text[1], "nofile"), "33 33");
     cr_assert_eq(umask(mask), 022);
-    cr_assert_eq(getpriority(PRIO_PROCESS, 0), 0);
+    cr_assert_eq(getpriority(PRIO_PROCESS, 0), nice_before);
     cr_assert_eq(getrlimit(RLIMIT_NOFILE, &after), 0);
     cr_assert_eq(before.rlim_cur, after.rlim_cur);
 }

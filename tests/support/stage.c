@@ -86,6 +86,21 @@ stage_holdings stage_count(void)
                             .threads = count_entries("/proc/self/task")};
 }
 
+void stage_need_for_nobody(const char *program)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        _exit(setgid(65534) == 0 && setuid(65534) == 0 && access(program, X_OK) == 0 ? 0 : 1);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    if (status != 0) {
+        cr_skip("the build folder is closed to other users");
+    }
+}
+
 void stage_check(const stage_holdings *before)
 {
     siginfo_t info;

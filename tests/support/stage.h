@@ -42,6 +42,10 @@ typedef struct stage_holdings {
 
 stage_holdings stage_count(void);
 
+/** Skips the test where user and group 65534, who have no rights, may not run the program: as where
+ * the build lies below somebody's closed home. Called by root. */
+void stage_need_for_nobody(const char *program);
+
 /** That this program holds as much as before, and has no child. */
 void stage_check(const stage_holdings *before);
 
