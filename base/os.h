@@ -162,6 +162,14 @@ void rpi_os_close(int fd);
  */
 int rpi_os_duplicate(intptr_t fd);
 
+/** What the launch of a child keeps of a further descriptor for it: a duplicate, or on Windows,
+ * where its number is to be the same in the child, the handle itself, which must be inheritable. Or
+ * an error as above; RP_EINVAL: it is not. */
+int rpi_os_keep(intptr_t fd);
+
+/** Whether what rpi_os_keep gives is a duplicate, to be closed. */
+bool rpi_os_keeps_by_copy(void);
+
 /** Moves a descriptor just made above 2: where a host closed its standard streams, ours must not
  * stand in for them. The descriptor (a new one, close-on-exec, if it moved), or -EMFILE and it is
  * closed. */

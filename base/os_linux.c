@@ -345,6 +345,16 @@ int rpi_os_duplicate(intptr_t fd)
     return result;
 }
 
+int rpi_os_keep(intptr_t fd)
+{
+    return rpi_os_duplicate(fd);
+}
+
+bool rpi_os_keeps_by_copy(void)
+{
+    return true;
+}
+
 int rpi_os_lift(int fd)
 {
     int result = fd;

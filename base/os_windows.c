@@ -237,6 +237,21 @@ int rpi_os_duplicate(intptr_t fd)
     return rpi_os_fd(copy);
 }
 
+int rpi_os_keep(intptr_t fd)
+{
+    DWORD flags = 0;
+
+    if (fd <= 0 || fd > INT_MAX || !GetHandleInformation(rpi_os_handle(fd), &flags)) {
+        return -EBADF;
+    }
+    return (flags & HANDLE_FLAG_INHERIT) != 0 ? (int)fd : RP_EINVAL;
+}
+
+bool rpi_os_keeps_by_copy(void)
+{
+    return false;
+}
+
 int rpi_os_check_descriptor(intptr_t fd)
 {
     DWORD flags = 0;
@@ -358,6 +373,21 @@ int rpi_os_read_now(int fd, void *memory, uint32_t size)
     }
     (void)rpi_os.CloseHandle(event); // ours
     return r == -EPIPE ? 0 : r < 0 ? r : (int)count;
+}
+
+int rpi_os_write_now(int fd, const void *bytes, uint32_t size)
+{
+    (void)fd;
+    (void)bytes;
+    (void)size;
+    return RP_EUNSUPPORTED; // a pipe of ours may be full, and then it waits
+}
+
+int rpi_os_pipe_name(int fd, uint64_t *ret_name)
+{
+    (void)fd;
+    (void)ret_name;
+    return RP_EUNSUPPORTED; // the system tells nobody who holds the other end of a pipe
 }
 
 void rpi_os_wait_for_exit(int process)

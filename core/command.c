@@ -13,9 +13,6 @@
 
 enum {
     OPTIONS_SIZE_MAX = 1 << 16, // a larger "size" was never set by anybody
-    CHILD_FD_MAX = 65535,       // numbers of further descriptors in the child
-    CHILD_FD_FIRST = 3,
-    GROUP_COUNT_MAX = 65536, // NGROUPS_MAX of Linux
     SIGNAL_MAX = 64,
     NICE_MIN = -20,
     NICE_MAX = 19,
@@ -245,38 +242,6 @@ static int check_streams(const rp_command *command)
     return 0;
 }
 
-/** A descriptor of a list that may have 65,533 entries: found twice through a set of bits. */
-static int check_fds(const rp_command *command)
-{
-    unsigned char seen[(CHILD_FD_MAX + 1) / CHAR_BIT];
-
-    if (command->fd_count == 0) {
-        return 0;
-    }
-    if (command->fds == NULL) {
-        return refuse("fds: a count, but no list");
-    }
-    memset(seen, 0, sizeof seen);
-    for (size_t i = 0; i < command->fd_count; i++) {
-        const rp_fd *fd = &command->fds[i];
-        unsigned char bit;
-
-        if (fd->parent < 0 || fd->parent > INT_MAX) {
-            return rpi_detail(RP_EINVAL, "fds: entry %zu is no descriptor", i);
-        }
-        if (fd->child < CHILD_FD_FIRST || fd->child > CHILD_FD_MAX) {
-            return rpi_detail(RP_EINVAL, "fds: entry %zu: %d is not between %d and %d", i,
-                              fd->child, (int)CHILD_FD_FIRST, (int)CHILD_FD_MAX);
-        }
-        bit = (unsigned char)(1U << ((unsigned)fd->child % CHAR_BIT));
-        if ((seen[fd->child / CHAR_BIT] & bit) != 0) {
-            return rpi_detail(RP_EINVAL, "fds: %d is given twice", fd->child);
-        }
-        seen[fd->child / CHAR_BIT] |= bit;
-    }
-    return 0;
-}
-
 /* ---- transport ------------------------------------------------------------------ */
 
 /** All three streams are the terminal, and it has a size or the default's. */
@@ -357,8 +322,7 @@ static int check_numbers(const rp_command *command)
 
 /* ---- nested structs ---------------------------------------------------------------- */
 
-/** Reads a nested struct; where that fails the detail says which one. */
-static int read_nested(const void *options, size_t known, void *ret_options, const char *name)
+int rpi_command_read_nested(const void *options, size_t known, void *ret_options, const char *name)
 {
     const int r = rpi_options_read(options, known, ret_options);
     char reason[192];
@@ -379,8 +343,9 @@ static int check_limits(const rp_command *command)
     rp_limits limits = RP_INIT(rp_limits);
 
     /* What the system cannot hold is found out when it is tried, see limits.h. */
-    return command->limits == NULL ? 0
-                                   : read_nested(command->limits, sizeof limits, &limits, "limits");
+    return command->limits == NULL
+               ? 0
+               : rpi_command_read_nested(command->limits, sizeof limits, &limits, "limits");
 }
 
 static int check_stop(const rp_command *command)
@@ -391,51 +356,13 @@ static int check_stop(const rp_command *command)
     if (command->stop == NULL) {
         return 0;
     }
-    r = read_nested(command->stop, sizeof stop, &stop, "stop");
+    r = rpi_command_read_nested(command->stop, sizeof stop, &stop, "stop");
     if (r < 0) {
         return r;
     }
     if (stop.terminate_signal < 0 || stop.terminate_signal > SIGNAL_MAX) {
         return rpi_detail(RP_EINVAL, "stop: terminate_signal: no such signal: %d",
                           stop.terminate_signal);
-    }
-    return 0;
-}
-
-static int check_posix(const rp_command *command)
-{
-    rp_posix posix = RP_INIT(rp_posix);
-    int r;
-
-    if (command->posix == NULL) {
-        return 0;
-    }
-    r = read_nested(command->posix, sizeof posix, &posix, "posix");
-    if (r < 0) {
-        return r;
-    }
-    if (posix.new_session && command->transport == RP_CONSOLE_SHARED) {
-        return refuse("posix: new_session leaves the console that RP_CONSOLE_SHARED shares");
-    }
-    if (posix.new_session && command->transport == RP_CONSOLE_FOREGROUND) {
-        return refuse(
-            "posix: new_session leaves the terminal that RP_CONSOLE_FOREGROUND hands over");
-    }
-    if (posix.umask != 0 && !posix.set_umask) {
-        return refuse("posix: umask without set_umask");
-    }
-    if (posix.umask > 0777) {
-        return refuse("posix: umask: more than 0777");
-    }
-    if (!posix.set_ids &&
-        (posix.uid != 0 || posix.gid != 0 || posix.groups != NULL || posix.group_count != 0)) {
-        return refuse("posix: uid, gid or groups without set_ids");
-    }
-    if (posix.group_count > 0 && posix.groups == NULL) {
-        return refuse("posix: group_count, but no groups");
-    }
-    if (posix.group_count > GROUP_COUNT_MAX) {
-        return refuse("posix: more groups than a process can have");
     }
     return 0;
 }
@@ -448,13 +375,9 @@ int rpi_command_check(const rp_command *command)
     r = r < 0 ? r : check_env(command);
     r = r < 0 ? r : rpi_originator_check(command->originator);
     r = r < 0 ? r : check_streams(command);
-    r = r < 0 ? r : check_fds(command);
     r = r < 0 ? r : check_numbers(command);
     r = r < 0 ? r : check_limits(command);
     r = r < 0 ? r : check_stop(command);
-    r = r < 0 ? r : check_posix(command);
-    if (r == 0 && command->windows != NULL) {
-        return lack("windows: this is not Windows");
-    }
+    r = r < 0 ? r : rpi_command_check_system(command);
     return r < 0 ? r : check_cwd(command);
 }

@@ -16,6 +16,12 @@ int rpi_command_read(const rp_command *command, rp_command *ret_command);
  * RP_EUNSUPPORTED what this build or system cannot; RP_ENOENT, -ENOTDIR, ... of cwd. */
 int rpi_command_check(const rp_command *command);
 
+/** command_<system>.c: what only this system has, and what only others have. */
+int rpi_command_check_system(const rp_command *command);
+
+/** As rpi_options_read, for a struct inside another; where it fails the detail says which one. */
+int rpi_command_read_nested(const void *options, size_t known, void *ret_options, const char *name);
+
 /** The same reading for any struct that begins with its size: copies at most `known` bytes, zeroes
  * the rest of `ret_options`, whose size becomes `known`. 0, RP_EINVAL (NULL, no size), RP_E2BIG. */
 int rpi_options_read(const void *options, size_t known, void *ret_options);

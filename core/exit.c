@@ -16,6 +16,10 @@ enum {
     CODE_NOT_EXECUTABLE = 126, // likewise, and for all else that kept it from running
 };
 
+// Of Windows: the default of Ctrl-C and Ctrl-Break, and of a commitment that was refused.
+#define CODE_CONTROL_C 0xC000013AU
+#define CODE_NO_MEMORY 0xC0000017U
+
 static void clear_end(rp_exit *exit, rp_exit_kind kind, int code)
 {
     exit->kind = kind;
@@ -47,6 +51,14 @@ void rpi_exit_from_wait(rp_exit *exit, int status)
         exit->interrupted = signal == SIGINT;
         exit->possible_oom = signal == SIGKILL;
     }
+    exit->abnormal = exit->code != 0 && !exit->interrupted;
+}
+
+void rpi_exit_from_code(rp_exit *exit, uint32_t code)
+{
+    clear_end(exit, RP_EXITED, (int)code);
+    exit->interrupted = exit->code == CODE_INTERRUPTED || code == CODE_CONTROL_C;
+    exit->possible_oom = code == CODE_NO_MEMORY;
     exit->abnormal = exit->code != 0 && !exit->interrupted;
 }
 

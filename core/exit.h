@@ -11,6 +11,9 @@
 /** It ended with this status, as wait tells it. */
 void rpi_exit_from_wait(rp_exit *exit, int status);
 
+/** It ended with this code, on a system where that is all there is. */
+void rpi_exit_from_code(rp_exit *exit, uint32_t code);
+
 /** It ended, and how is not known: somebody else reaped it. */
 void rpi_exit_from_loss(rp_exit *exit);
 

@@ -372,11 +372,6 @@ void rpi_group_failed(rp_process *process)
     }
 }
 
-static bool process_group_exists(int64_t pid)
-{
-    return rpi_os.kill((pid_t)-pid, 0) == 0 || errno != ESRCH;
-}
-
 /* Forgets those with nobody left. */
 static void prune_traces(rp_group *group)
 {
@@ -385,7 +380,7 @@ static void prune_traces(rp_group *group)
     for (size_t i = 0; i < group->trace_count; i++) {
         const rpi_group_trace *trace = &group->traces[i];
 
-        if (process_group_exists(trace->pid)) {
+        if (rpi_send_group_exists(trace->pid)) {
             group->traces[kept++] = *trace;
         } else {
             tell_leader(group, 'e', trace->pid, trace->start_ticks);
@@ -422,7 +417,7 @@ void rpi_group_ended(rp_process *process)
     if (process->start_ticks == 0) {
         return;
     }
-    if (process->own_group && process->pid > 0 && process_group_exists(process->pid)) {
+    if (process->own_group && process->pid > 0 && rpi_send_group_exists(process->pid)) {
         add_trace(process->group, &(rpi_group_trace){.pid = process->pid,
                                                      .start_ticks = process->start_ticks,
                                                      .ended_ticks = rpi_ticks_now()});

@@ -13,21 +13,21 @@
 #include "core/command.h"
 #include "core/environment.h"
 #include "core/group.h"
+#include "core/program.h"
 #include "pty/pty.h"
-
-#define SHELL "/bin/sh"
-#define PATH_DEFAULT "/bin:/usr/bin" /* where the child has no PATH */
 
 /** What is measured, and from the second pass on where the next text goes. */
 typedef struct builder {
     const rp_command *command;
     rp_posix posix;
     rp_limits limits;
+    rp_windows windows;
     rpi_environment_need environment;
     const char *const *argv;
     size_t argument_count;
     const char *program;
-    const char *path; // the PATH that is searched; NULL: the program has a slash
+    const char *path; // the PATH that is searched; NULL: the program says where it is
+    const char *const *suffixes;
     size_t program_count;
     size_t text_size;
     char *text;
@@ -35,13 +35,13 @@ typedef struct builder {
 
 /* ---- measuring ----------------------------------------------------------------- */
 
-/** The number of elements of a PATH: one more than it has colons. */
+/** The number of elements of a PATH: one more than it has separators. */
 static size_t count_elements(const char *path)
 {
     size_t count = 1;
 
     for (; *path != '\0'; path++) {
-        count += *path == ':' ? 1 : 0;
+        count += *path == rpi_program_rules_here.path_separator ? 1 : 0;
     }
     return count;
 }
@@ -54,24 +54,31 @@ static size_t text_need(const char *text)
 static void measure_program(builder *built)
 {
     const rp_command *command = built->command;
+    size_t suffix_count = 0;
+    size_t suffix_size = 0;
+    size_t elements = 1;
 
-    built->program = command->shell != NULL     ? SHELL
+    built->program = command->shell != NULL     ? rpi_program_rules_here.shell
                      : command->program != NULL ? command->program
                                                 : command->argv[0];
     RP_ASSERT(built->program != NULL); // the command was checked
-    built->program_count = 1;
-    if (strchr(built->program, '/') != NULL) {
-        built->text_size += text_need(built->program);
-        return;
+    built->suffixes = rpi_program_suffixes(built->program);
+    for (size_t i = 0; built->suffixes[i] != NULL; i++) {
+        suffix_count++;
+        suffix_size += strlen(built->suffixes[i]);
     }
-    built->path = rpi_environment_find(command, "PATH");
-    if (built->path == NULL) {
-        built->path = PATH_DEFAULT;
+    if (!rpi_program_has_folder(built->program)) {
+        built->path = rpi_environment_find(command, "PATH");
+        if (built->path == NULL) {
+            built->path = rpi_program_rules_here.path_default;
+        }
+        elements = count_elements(built->path);
+        built->text_size += strlen(built->path) * suffix_count;
     }
-    built->program_count = count_elements(built->path);
-    // Each candidate: its directory ("." for an empty one), a slash, the name, a NUL.
-    built->text_size +=
-        strlen(built->path) + built->program_count * (text_need(built->program) + 2);
+    built->program_count = elements * suffix_count;
+    // Each candidate: its directory ("." for an empty one), a slash, name and suffix, a NUL.
+    built->text_size += built->program_count * (text_need(built->program) + 2);
+    built->text_size += elements * suffix_size;
 }
 
 static void measure(builder *built)
@@ -80,6 +87,10 @@ static void measure(builder *built)
 
     if (command->posix != NULL) {
         (void)rpi_options_read(command->posix, sizeof built->posix, &built->posix); // was checked
+    }
+    if (command->windows != NULL) {
+        (void)rpi_options_read(command->windows, sizeof built->windows,
+                               &built->windows); // was checked
     }
     if (command->limits != NULL) {
         (void)rpi_options_read(command->limits, sizeof built->limits,
@@ -119,25 +130,40 @@ static void add_bytes(builder *built, const char *bytes, size_t size)
     built->text += size;
 }
 
+/** The program in one folder (NULL: as it is), with each suffix: how many. */
+static size_t
+fill_names(builder *built, const char *folder, size_t folder_length, const char **programs)
+{
+    size_t count = 0;
+
+    for (; built->suffixes[count] != NULL; count++) {
+        programs[count] = built->text;
+        if (folder != NULL) {
+            add_bytes(built, folder, folder_length);
+            add_bytes(built, rpi_program_rules_here.folder_end, 1);
+        }
+        add_bytes(built, built->program, strlen(built->program));
+        (void)add_text(built, built->suffixes[count]); // ends what began above
+    }
+    return count;
+}
+
 /** The files to try: the program as it is, or in each directory of the PATH. */
 static void fill_programs(builder *built, const char **programs)
 {
+    const rpi_program_rules *rules = &rpi_program_rules_here;
     const char *element = built->path;
     size_t count = 0;
 
     if (element == NULL) {
-        programs[0] = add_text(built, built->program);
-        programs[1] = NULL;
-        return;
+        count = fill_names(built, NULL, 0, programs);
     }
     while (element != NULL) {
-        const char *end = strchr(element, ':');
+        const char *end = strchr(element, rules->path_separator);
         const size_t length = end != NULL ? (size_t)(end - element) : strlen(element);
 
-        programs[count++] = built->text;
-        add_bytes(built, length > 0 ? element : ".", length > 0 ? length : 1);
-        add_bytes(built, "/", 1);
-        (void)add_text(built, built->program); // ends what began above
+        count += length > 0 ? fill_names(built, element, length, programs + count)
+                            : fill_names(built, rules->folder_default, 1, programs + count);
         element = end != NULL ? end + 1 : NULL;
     }
     RP_ASSERT(count == built->program_count);
@@ -195,6 +221,10 @@ static void fill_settings(rpi_launch *launch, const builder *built)
     launch->gid = built->posix.gid;
     launch->group_count = built->posix.group_count;
     launch->nice = command->nice;
+    launch->shell = command->shell != NULL;
+    launch->verbatim = built->windows.verbatim;
+    launch->hide_window = built->windows.hide_window;
+    launch->creation_flags = built->windows.creation_flags;
     launch->open_files = built->limits.open_files;
     launch->queued_ns = rpi_clock_now_ns();
 }
@@ -266,7 +296,7 @@ static int duplicate(const rp_command *command, rpi_launch *launch)
         }
     }
     for (size_t i = 0; i < command->fd_count; i++) {
-        fd = rpi_os_duplicate(command->fds[i].parent);
+        fd = rpi_os_keep(command->fds[i].parent);
         if (fd < 0) {
             return rpi_detail(fd, "fds: descriptor %d: %s", (int)command->fds[i].parent,
                               rp_strerror(fd));
@@ -280,13 +310,17 @@ int rpi_launch_build(const rp_allocator *allocator,
                      const rp_command *command,
                      rpi_launch **ret_launch)
 {
-    const char *const shell_argv[] = {SHELL, "-c", command->shell, NULL};
+    const char *const shell_argv[] = {rpi_program_rules_here.shell,
+                                      rpi_program_rules_here.shell_option, command->shell, NULL};
     builder built = {.command = command, .argv = command->argv};
     rpi_launch *launch;
     size_t pointer_count;
     size_t size;
-    int r;
+    int r = rpi_os_environment_load();
 
+    if (r < 0) {
+        return r;
+    }
     if (command->shell != NULL) {
         built.argv = shell_argv;
     }
@@ -308,6 +342,7 @@ int rpi_launch_build(const rp_allocator *allocator,
         .pidfd = -1,
         .pipes = {-1, -1, -1},
         .slave = -1,
+        .job = -1,
     };
     rpi_list_init(&launch->node);
     r = fill(&built, launch);
@@ -337,9 +372,12 @@ void rpi_launch_free(rpi_launch *launch)
         close_owned(launch->pipes[i]);
     }
     for (size_t i = 0; i < launch->fd_count; i++) {
-        close_owned(launch->fds[i].fd);
+        if (rpi_os_keeps_by_copy()) {
+            close_owned(launch->fds[i].fd);
+        }
     }
     close_owned(launch->slave);
+    close_owned(launch->job);
     close_owned(launch->pidfd);
     rpi_free(launch->allocator, launch, launch->block_size);
 }

@@ -33,8 +33,8 @@ typedef struct rpi_launch_end {
 } rpi_launch_end;
 
 typedef struct rpi_launch_fd {
-    int fd;    /* a duplicate that the launch owns, close-on-exec, above 2 */
-    int child; /* its number in the child, 3 or more; no two are the same */
+    int fd;    /* a duplicate that the launch owns, close-on-exec, above 2; Windows: the caller's */
+    int child; /* its number in the child, 3 or more; no two are the same; Windows: 0 */
 } rpi_launch_fd;
 
 typedef struct rpi_launch {
@@ -65,21 +65,27 @@ typedef struct rpi_launch {
     uint32_t uid, gid;
     const uint32_t *groups;
     size_t group_count;
-    const char *cgroup;  /* the folder of the one that the child is born in; NULL = the caller's */
-    bool enters_cgroup;  /* by itself: it must not be born there */
-    int nice;            /* 0 = unchanged; absolute, by setpriority */
+    const char *cgroup; /* the folder of the one that the child is born in; NULL = the caller's */
+    bool enters_cgroup; /* by itself: it must not be born there */
+    int nice;           /* 0 = unchanged; absolute, by setpriority */
+    bool shell;         /* argv is the shell's, its last one the line */
+    bool verbatim;      /* as rp_windows has them, these three */
+    bool hide_window;
+    uint32_t creation_flags;
     uint32_t open_files; /* RLIMIT_NOFILE; 0 = unchanged */
     uint64_t queued_ns;  /* when rp_spawn was called */
     uint64_t order;      /* of rp_spawn, for a fair queue */
 
     /* What came of it; the spawner writes, then gives the launch back. */
-    int64_t pid;  /* 0: no child */
-    int pidfd;    /* owned; -1 */
-    int pipes[3]; /* our ends, owned, close-on-exec, O_NONBLOCK, above 2; -1. Of a
-                     pseudo-terminal: [RP_STDOUT] its master, [RP_STDIN] a duplicate of that
-                     for the writer */
-    int slave;    /* a duplicate of the child's end of its pseudo-terminal, as above; -1 */
-    int error;    /* 0 = the program runs; else -errno, and no child is left */
+    int64_t pid;      /* 0: no child */
+    int pidfd;        /* owned; -1 */
+    int pipes[3];     /* our ends, owned, close-on-exec, O_NONBLOCK, above 2; -1. Of a
+                         pseudo-terminal: [RP_STDOUT] its master, [RP_STDIN] a duplicate of that
+                         for the writer */
+    int slave;        /* a duplicate of the child's end of its pseudo-terminal, as above; -1 */
+    int job;          /* Windows: the job object that holds the child and its tree, owned; -1 */
+    int error;        /* 0 = the program runs; else -errno, and no child is left */
+    int system_error; /* that error in the system's own numbers; 0: it is errno's */
     const char
         *phase; /* static: "open", "pipe", "terminal", "clone", "cgroup", "setsid", "setpgid",
                    "rlimit", "nice", "ids", "chdir", "descriptors", "exec"; or NULL */

@@ -67,6 +67,8 @@ static void take_child(rp_process *process, rpi_launch *launch)
     process->pid = launch->pid;
     process->pidfd = launch->pidfd;
     launch->pidfd = -1;
+    process->job = launch->job;
+    launch->job = -1;
     process->state = RPI_PROCESS_RUNNING;
     loop->spawned++;
     loop->descriptors++;
@@ -212,9 +214,14 @@ static void process_done(rp_process *process)
 
 void rpi_process_fail(rp_process *process, int error, const char *phase)
 {
+    const int system_error = process->launch != NULL ? process->launch->system_error : 0;
+
     rpi_launch_free(process->launch);
     process->launch = NULL;
     rpi_exit_from_failure(&process->exit, error, phase);
+    if (system_error != 0) {
+        process->exit.system_error = system_error;
+    }
     if (process->writer != NULL) {
         rpi_writer_fail(process->writer, RP_EPIPE);
     }

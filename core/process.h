@@ -122,7 +122,8 @@ struct rp_process {
     rpi_handlers handlers;
     void *user;
     int64_t pid;
-    int pidfd;     /* owned until the free */
+    int pidfd;     /* owned until the free; Windows: the process's handle */
+    int job;       /* owned until the free; Windows: of its tree; else -1 */
     uint8_t state; /* rpi_process_state */
     uint8_t step;  /* rpi_step: the last one sent */
     uint8_t looks; /* at the rest of its group, since it was reaped */
@@ -306,10 +307,16 @@ void rpi_stop_kill_now(rp_process *process);
 
 /* ---- send_*.c: of the system ---- */
 
+/** Whether callers may send signals by number: 0, or RP_EUNSUPPORTED and a detail. */
+int rpi_send_check(void);
+
 /** A signal to the child, which is not reaped: 0; RP_ESRCH: it has ended; or -errno. */
 int rpi_send_leader(rp_process *process, int signal);
 /** To its process group, by number. Results as above; 0: at least one got it. */
 int rpi_send_group(rp_process *process, int signal);
+
+/** Whether anybody is in the process group of this number. */
+bool rpi_send_group_exists(int64_t group);
 
 /* ---- stop.c ---- */
 

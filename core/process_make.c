@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/os.h"
 #include "base/status.h"
 #include "core/command.h"
 #include "core/loop.h"
@@ -155,6 +156,7 @@ static int process_make(rp_loop *loop, const ingredients *from, rp_process **ret
     process->own_group = launch->own_group || launch->new_session;
     process->own_session = launch->new_session;
     process->pidfd = -1;
+    process->job = -1;
     process->step_at_ns = RP_FOREVER;
     process->exit.queued_ns = launch->queued_ns;
     launch->order = loop->order_next++;
@@ -224,6 +226,9 @@ void rpi_process_free(rp_process *process)
         rpi_terminal_fini(process);
     }
     rpi_process_close_pidfd(process);
+    if (process->job >= 0) {
+        rpi_os_close(process->job);
+    }
     rpi_free(&loop->allocator, process, process->block_size);
     rpi_admission_wake(loop);
 }

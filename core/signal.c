@@ -116,6 +116,11 @@ int rpi_signal_interrupt(rp_process *process)
 
 static int check(const rp_process *process, int signal, rp_scope scope)
 {
+    const int r = rpi_send_check();
+
+    if (r < 0) {
+        return r;
+    }
     if (signal < 0 || signal > 64) {
         return rpi_detail(RP_EINVAL, "signal %d is none", signal);
     }

@@ -18,10 +18,11 @@ typedef void rpi_launched_fn(rpi_launch *launch, void *user);
  * or fork) names one in place of the strongest that works, for tests. */
 typedef enum rpi_spawn_method {
     RPI_SPAWN_UNKNOWN = 0,
-    RPI_SPAWN_CLONE3,      /* shared table, unshared in the child; the kernel clears handlers */
-    RPI_SPAWN_CLONE,       /* the same with clone and a reset loop in the child */
-    RPI_SPAWN_POSIX_SPAWN, /* the C library's, plus pidfd_open */
-    RPI_SPAWN_FORK         /* fork, failures told by a socket: valgrind, exotic emulators */
+    RPI_SPAWN_CLONE3,        /* shared table, unshared in the child; the kernel clears handlers */
+    RPI_SPAWN_CLONE,         /* the same with clone and a reset loop in the child */
+    RPI_SPAWN_POSIX_SPAWN,   /* the C library's, plus pidfd_open */
+    RPI_SPAWN_FORK,          /* fork, failures told by a socket: valgrind, exotic emulators */
+    RPI_SPAWN_CREATE_PROCESS /* Windows */
 } rpi_spawn_method;
 
 typedef struct rpi_spawner_options {

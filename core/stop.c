@@ -131,8 +131,10 @@ static int take_step(rp_process *process, rpi_step step)
     int r = send_step(process, step);
 
     process->laddered = true;
-    process->step_at_ns = rpi_clock_after(rpi_reactor_clock_ns(rpi_process_reactor(process)),
-                                          wait_after(ladder_of(process), step));
+    /* A step that this system cannot take is not waited for. */
+    process->step_at_ns =
+        rpi_clock_after(rpi_reactor_clock_ns(rpi_process_reactor(process)),
+                        r == RP_EUNSUPPORTED ? 0 : wait_after(ladder_of(process), step));
     rpi_stop_arm(process);
     return r;
 }
@@ -265,6 +267,10 @@ int rp_stop(rp_process *process, const rp_stop_options *options)
     }
     if (ladder.terminate_signal < 0 || ladder.terminate_signal > 64) {
         return rpi_detail(RP_EINVAL, "terminate_signal %d is no signal", ladder.terminate_signal);
+    }
+    r = ladder.terminate_signal != 0 ? rpi_send_check() : 0;
+    if (r < 0) {
+        return r;
     }
     return begin(process, &ladder, step_after(&ladder, RPI_STEP_NONE));
 }

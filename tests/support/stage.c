@@ -1,18 +1,11 @@
-/* See stage.h. The handlers of actors hold what rp/process.h promises about the order of callbacks,
- * so that every test of the core looks for it. */
-#define _GNU_SOURCE
+/* See stage.h; what is the system's stands in stage_<system>.c. The handlers of actors hold what
+ * rp/process.h promises about the order of callbacks, so that every test of the core looks for it.
+ */
 #include "tests/support/stage.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* Longer than any test may take: a turn that reaches it has waited for something that never came.
  */
@@ -65,61 +58,6 @@ struct criterion_test_params stage_backends(void)
     return cr_make_param_array(rp_backend, list, stage_backend_list(list));
 }
 
-/* ---- what is left behind ---------------------------------------------------------- */
-
-static int count_entries(const char *path)
-{
-    DIR *folder = opendir(path);
-    int count = 0;
-
-    cr_assert_not_null(folder);
-    while (readdir(folder) != NULL) {
-        count++;
-    }
-    (void)closedir(folder);
-    return count;
-}
-
-stage_holdings stage_count(void)
-{
-    return (stage_holdings){.descriptors = count_entries("/proc/self/fd"),
-                            .threads = count_entries("/proc/self/task")};
-}
-
-void stage_need_for_nobody(const char *program)
-{
-    int status = 0;
-    pid_t pid = fork();
-
-    cr_assert_geq(pid, 0);
-    if (pid == 0) {
-        _exit(setgid(65534) == 0 && setuid(65534) == 0 && access(program, X_OK) == 0 ? 0 : 1);
-    }
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    if (status != 0) {
-        cr_skip("the build folder is closed to other users");
-    }
-}
-
-void stage_check(const stage_holdings *before)
-{
-    siginfo_t info;
-    stage_holdings now = stage_count();
-
-    cr_assert_eq(now.descriptors, before->descriptors, "%d descriptors, and before %d",
-                 now.descriptors, before->descriptors);
-    // A joined thread may be seen for a moment longer.
-    for (int i = 0; i < 100000 && now.threads > before->threads; i++) {
-        (void)sched_yield();
-        now = stage_count();
-    }
-    cr_assert_eq(now.threads, before->threads, "%d threads, and before %d", now.threads,
-                 before->threads);
-    cr_assert_eq(waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL), -1,
-                 "a child is left");
-    cr_assert_eq(errno, ECHILD);
-}
-
 /* ---- the loop --------------------------------------------------------------------- */
 
 void stage_open(stage *self, rp_backend backend, const rp_loop_options *options)
@@ -170,26 +108,6 @@ void stage_run_until(stage *self, const unsigned int *count, unsigned int wanted
     }
 }
 
-static char state_of(int64_t pid)
-{
-    char path[64];
-    char text[512] = "";
-    const char *rest;
-    FILE *file;
-
-    (void)snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
-    file = fopen(path, "r");
-    if (file == NULL) {
-        return 'X';
-    }
-    if (fgets(text, sizeof text, file) == NULL) {
-        text[0] = '\0';
-    }
-    (void)fclose(file);
-    rest = strrchr(text, ')');
-    return rest != NULL && rest[1] == ' ' ? rest[2] : 'X';
-}
-
 void stage_run_until_blocked(stage *self, int64_t pid)
 {
     const uint64_t until_ns = rp_now_ns() + PATIENCE_NS;
@@ -199,8 +117,7 @@ void stage_run_until_blocked(stage *self, int64_t pid)
         int r = rp_loop_run_once(self->loop, 0);
 
         cr_assert_geq(r, 0);
-        calm = r == 0 && state_of(pid) == 'S' ? calm + 1 : 0;
-        cr_assert_neq(state_of(pid), 'X', "the child is gone");
+        calm = r == 0 && stage_is_blocked(pid) ? calm + 1 : 0;
         cr_assert_lt(rp_now_ns(), until_ns, "the child does not come to rest");
         (void)sched_yield();
     }
@@ -404,78 +321,4 @@ void actor_check_code(const actor *self, int code)
                  rp_error_name(exit->error), exit->phase != NULL ? exit->phase : "no phase");
     cr_assert_eq(exit->reason, RP_STOP_NONE);
     cr_assert_eq(exit->step, RP_STOP_NONE);
-}
-
-/* ---- lifelines ---------------------------------------------------------------------- */
-
-lifeline lifeline_open(void)
-{
-    int ends[2];
-
-    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
-    return (lifeline){.read = ends[0], .write = ends[1]};
-}
-
-static void close_once(int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd);
-    }
-    *fd = -1;
-}
-
-void lifeline_close_read(lifeline *line)
-{
-    close_once(&line->read);
-}
-
-void lifeline_close_write(lifeline *line)
-{
-    close_once(&line->write);
-}
-
-void lifeline_close(lifeline *line)
-{
-    lifeline_close_read(line);
-    lifeline_close_write(line);
-}
-
-static ssize_t get_byte(const lifeline *line)
-{
-    char byte;
-    ssize_t n;
-
-    do {
-        n = read(line->read, &byte, 1);
-    } while (n < 0 && errno == EINTR);
-    return n;
-}
-
-void lifeline_await_byte(lifeline *line)
-{
-    cr_assert_eq(get_byte(line), 1);
-}
-
-void lifeline_await_end(lifeline *line)
-{
-    ssize_t n;
-
-    lifeline_close_write(line);
-    do {
-        n = get_byte(line);
-    } while (n > 0);
-    cr_assert_eq(n, 0);
-    lifeline_close_read(line);
-}
-
-bool lifeline_is_silent(const lifeline *line)
-{
-    struct pollfd entry = {.fd = line->read, .events = POLLIN};
-
-    return poll(&entry, 1, 0) == 0;
-}
-
-void lifeline_tell(lifeline *line)
-{
-    cr_assert_eq(write(line->write, "x", 1), 1);
 }

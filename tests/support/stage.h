@@ -70,6 +70,9 @@ void stage_run_until(stage *self, const unsigned int *count, unsigned int wanted
 /** Runs turns until the child sleeps in a system call and no turn brings anything any more. */
 void stage_run_until_blocked(stage *self, int64_t pid);
 
+/** Whether it sleeps in a system call, or at least does nothing: of the system, for the above. */
+bool stage_is_blocked(int64_t pid);
+
 rp_loop_stats stage_stats(const stage *self);
 
 /** A command with this argv and nothing else. */
