@@ -39,3 +39,11 @@ int rp_describe(const rp_identity *process, rp_each_fn *told, void *user)
     (void)user;
     return lack();
 }
+
+int rp_describe_waits(const rp_identity *process, rp_wait_fn *each, void *user)
+{
+    (void)process;
+    (void)each;
+    (void)user;
+    return lack();
+}

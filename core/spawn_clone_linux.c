@@ -200,6 +200,7 @@ void rpi_make_child(rpi_maker *maker, rpi_child_plan *plan, rpi_made *ret_made)
         rpi_make_by_fork(maker, plan, ret_made);
         break;
     case RPI_SPAWN_UNKNOWN:
+    case RPI_SPAWN_CREATE_PROCESS:
         *ret_made = (rpi_made){0, -1, RP_EUNSUPPORTED, RPI_PHASE_CLONE};
         break;
     }

@@ -14,12 +14,12 @@ rp_test(
     TIMEOUT 300)
 target_compile_definitions(test_reactor_iocp PRIVATE RIG_BACKEND=RP_BACKEND_IOCP)
 
-foreach(module lines capture marks attention_rule idle_rule)
+foreach(module capture marks attention_rule idle_rule)
     rp_test(NAME ${module} SOURCES core/test_${module}.c support/fault.c LABELS unit TIMEOUT 300)
 endforeach()
 rp_test(NAME text SOURCES base/test_text.c LABELS unit TIMEOUT 120)
-rp_test(NAME heap SOURCES base/test_heap.c support/fault.c LABELS unit TIMEOUT 120)
 
-foreach(subject streams stdin pull run badinput)
+foreach(subject streams stdin)
     rp_test(NAME ${subject} SOURCES core/test_${subject}.c support/fault.c support/stage.c LABELS integration TIMEOUT 600)
 endforeach()
+rp_test(NAME windows SOURCES core/test_windows.c support/fault.c support/stage.c LABELS integration TIMEOUT 600)

@@ -173,7 +173,7 @@ BACKEND_TEST(input, that_is_never_read_does_not_keep_a_timeout_from_ending_the_c
     stage_open(&on, *backend, NULL);
     actor_play(&on, &child, &command, ACTOR_DATA);
     cr_assert_eq(child.exit.reason, RP_STOP_TIMEOUT);
-    cr_assert_eq(child.exit.code, -15);
+    cr_assert_eq(child.exit.code, stage_code_of(15)); /* SIGTERM */
     cr_assert_gt(child.exit.in_bytes, 0);
     cr_assert_lt(child.exit.in_bytes, BIG);
     actor_free(&child);
@@ -183,9 +183,10 @@ BACKEND_TEST(input, that_is_never_read_does_not_keep_a_timeout_from_ending_the_c
 
 BACKEND_TEST(input, meets_a_closed_stdin_with_an_error_and_no_signal)
 {
-    rp_command command = stage_command(CHILD("close", "0", "echo", "closed", "wait", "3"));
     lifeline hold = lifeline_open();
-    rp_fd fd = {.parent = hold.read, .child = 3};
+    rp_command command =
+        stage_command(CHILD("close", "0", "echo", "closed", "wait", lifeline_number(hold.read, 3)));
+    rp_fd fd = lifeline_hand(hold.read, 3);
     actor child = {0};
     receipts all = {.of = &child};
     receipt part = {&all, 0};
@@ -214,9 +215,9 @@ BACKEND_TEST(input, meets_a_closed_stdin_with_an_error_and_no_signal)
 BACKEND_TEST(input, is_refused_beyond_write_max_unless_the_queue_is_empty)
 {
     char *bytes = make_noise(BIG, 6);
-    rp_command command = stage_command(CHILD("wait", "3", "digest"));
     lifeline hold = lifeline_open();
-    rp_fd fd = {.parent = hold.read, .child = 3};
+    rp_command command = stage_command(CHILD("wait", lifeline_number(hold.read, 3), "digest"));
+    rp_fd fd = lifeline_hand(hold.read, 3);
     actor child = {0};
     receipts all = {.of = &child};
     receipt part = {&all, 0};

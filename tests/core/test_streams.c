@@ -273,8 +273,9 @@ BACKEND_TEST(streams, go_on_being_captured_after_a_discard)
 BACKEND_TEST(streams, of_a_paused_child_hold_it_up_and_lose_nothing)
 {
     lifeline done = lifeline_open();
-    rp_fd fd = {.parent = done.write, .child = 3};
-    rp_command command = stage_command(CHILD("flood", "1", "1000000", "77", "write", "3", "x"));
+    rp_fd fd = lifeline_hand(done.write, 3);
+    rp_command command = stage_command(
+        CHILD("flood", "1", "1000000", "77", "write", lifeline_number(done.write, 3), "x"));
     noise_sum sum = {0, 0};
     actor child = {0};
     stage on;
@@ -426,7 +427,7 @@ BACKEND_TEST(streams, closed_by_us_break_the_childs_pipe)
     cr_assert_eq(rp_close_output(child.process, RP_STDOUT), 0);
     cr_assert_eq(rp_close_stdin(child.process), 0);
     stage_run_until(&on, &child.counts[ACTOR_DONE], 1);
-    actor_check_code(&child, -13);
+    actor_check_code(&child, stage_code_of(13)); /* SIGPIPE */
     cr_assert_str_eq(actor_data(&child, RP_STDOUT), "first");
     actor_free(&child);
     stage_close(&on);

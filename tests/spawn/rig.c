@@ -262,6 +262,7 @@ const char *rig_method_name(rpi_spawn_method method)
     case RPI_SPAWN_FORK:
         return "fork";
     case RPI_SPAWN_UNKNOWN:
+    case RPI_SPAWN_CREATE_PROCESS:
         break;
     }
     return "unknown";

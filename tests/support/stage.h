@@ -160,6 +160,14 @@ void lifeline_close_read(lifeline *line);
 void lifeline_close_write(lifeline *line);
 void lifeline_close(lifeline *line);
 
+/** How an end is handed to a child as its descriptor `number`, and the text by which the child is
+ * told of it: on Windows it is the handle itself. The text lives until the next call. */
+rp_fd lifeline_hand(int end, int number);
+const char *lifeline_number(int end, int number);
+
+/** The exit code of a child that this signal has ended. */
+int stage_code_of(int signal);
+
 /** Waits for one byte. */
 void lifeline_await_byte(lifeline *line);
 

@@ -168,3 +168,22 @@ void lifeline_tell(lifeline *line)
 {
     cr_assert_eq(write(line->write, "x", 1), 1);
 }
+
+rp_fd lifeline_hand(int end, int number)
+{
+    return (rp_fd){.parent = end, .child = number};
+}
+
+const char *lifeline_number(int end, int number)
+{
+    static char text[16];
+
+    (void)end; // it has that number there
+    (void)snprintf(text, sizeof text, "%d", number);
+    return text;
+}
+
+int stage_code_of(int signal)
+{
+    return -signal;
+}
