@@ -162,6 +162,18 @@ void rpi_stream_end(rpi_stream *stream)
     rpi_observers_ended(process, stream);
 }
 
+void rpi_stream_note_loss(rpi_stream *stream, int error)
+{
+    rp_process *process = rpi_stream_process(stream);
+
+    rpi_loop_log(process->loop, 0, "%s of child %lld ends early: it cannot be read (%s)",
+                 stream->index == 0 ? "stdout" : "stderr", (long long)process->pid,
+                 rp_error_name(error));
+    if (stream->capture != NULL) {
+        stream->capture->truncated = true;
+    }
+}
+
 void rpi_stream_start_op(rpi_stream *stream, rpi_op_kind kind)
 {
     rp_process *process = rpi_stream_process(stream);
@@ -173,8 +185,7 @@ void rpi_stream_start_op(rpi_stream *stream, rpi_op_kind kind)
         if (kind == RPI_OP_READ) {
             rpi_ring_commit(&stream->ring, 0);
         }
-        rpi_loop_log(process->loop, 0, "a stream of child %lld ends: it cannot be read (%s)",
-                     (long long)process->pid, rp_error_name(r));
+        rpi_stream_note_loss(stream, r);
         stream->held = true;
         rpi_stream_end(stream);
         rpi_process_advance_later(process);
@@ -295,8 +306,7 @@ static void measure(rpi_stream *stream)
     loop->kernel_calls += 2;
     size = rpi_os_unread((int)stream->io.handle);
     if (size < 0) {
-        rpi_loop_log(loop, 0, "a stream ends early: the system does not say what is in it (%s)",
-                     rp_error_name(size));
+        rpi_stream_note_loss(stream, size);
         size = 0;
     }
     stream->left = (uint32_t)size;
@@ -430,6 +440,9 @@ static void go_on(rpi_stream *stream, int32_t result)
 {
     bool ended = result == 0 || is_error(result); /* whatever the error is, nothing more comes */
 
+    if (is_error(result)) {
+        rpi_stream_note_loss(stream, result);
+    }
     if (stream->state == RPI_STREAM_EXACT && result > 0) {
         stream->left -= (uint32_t)result;
         ended = ended || stream->left == 0;

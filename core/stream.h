@@ -20,6 +20,9 @@ void rpi_stream_take_in(rpi_stream *stream, uint32_t size);
 /** Nothing more is read: closes the descriptor. Its operation is idle. */
 void rpi_stream_end(rpi_stream *stream);
 
+/** It ends although more may come, as it cannot be read: tells the log and the capture. */
+void rpi_stream_note_loss(rpi_stream *stream, int error);
+
 /** Starts the stream's operation, whose fields are set; where that fails the stream ends. */
 void rpi_stream_start_op(rpi_stream *stream, rpi_op_kind kind);
 

@@ -61,8 +61,9 @@ static int32_t read_once(rpi_stream *stream, char *memory, uint32_t size)
 }
 
 /* Takes what is there into the ring: by one read, as the next would mostly find nothing and is as
- * dear; in the drain by as many as it takes to know that nothing is. */
-static reading fill(rpi_stream *stream, uint32_t *ret_size)
+ * dear; in the drain by as many as it takes to know that nothing is. The last read's result is in
+ * *ret_last. */
+static reading fill(rpi_stream *stream, uint32_t *ret_size, int32_t *ret_last)
 {
     const bool drains = stream->state == RPI_STREAM_EXACT;
     uint32_t share = drains ? stream->left : READ_MAX;
@@ -90,6 +91,7 @@ static reading fill(rpi_stream *stream, uint32_t *ret_size)
     } while (drains && n > 0 && size < room);
     rpi_ring_commit(&stream->ring, size);
     *ret_size = size;
+    *ret_last = n;
     return n > 0 ? READING_ENOUGH : why(n);
 }
 
@@ -98,7 +100,8 @@ static bool read_now(rpi_stream *stream)
 {
     rp_process *process = rpi_stream_process(stream);
     uint32_t size;
-    reading outcome = fill(stream, &size);
+    int32_t last = 0;
+    reading outcome = fill(stream, &size, &last);
     bool drains = stream->state == RPI_STREAM_EXACT;
 
     if (size > 0) {
@@ -130,8 +133,7 @@ static bool read_now(rpi_stream *stream)
         }
         break;
     case READING_FAILED:
-        rpi_loop_log(process->loop, 0, "the terminal of child %lld cannot be read: its stream ends",
-                     (long long)process->pid);
+        rpi_stream_note_loss(stream, last);
         stream->held = true;
         rpi_stream_end(stream);
         break;
@@ -170,8 +172,7 @@ bool rpi_stream_terminal_read(rpi_stream *stream)
         return false;
     }
     if (result < 0 && result != -ECANCELED && result != -EAGAIN && result != -EINTR) {
-        rpi_loop_log(rpi_stream_process(stream)->loop, 0, "a terminal cannot be waited for: %s",
-                     rp_error_name(result));
+        rpi_stream_note_loss(stream, result);
         stream->held = true;
         rpi_stream_end(stream);
         return false;

@@ -166,8 +166,8 @@ RP_API const rp_exit *rp_process_exit(const rp_process *process);
 
 /** What was captured so far of RP_STDOUT or RP_STDERR (with RP_STDIO_MERGE all is in RP_STDOUT);
  * empty without capture_max and for other streams. *ret_truncated (may be NULL): there was more
- * than capture_max or the loop's memory_max let keep. The view is yours until the loop runs next,
- * after done until the close. */
+ * than capture_max or the loop's memory_max let keep, or the system failed to read it. The view is
+ * yours until the loop runs next, after done until the close. */
 RP_API rp_view rp_process_captured(const rp_process *process,
                                    rp_stream stream,
                                    bool *ret_truncated);
