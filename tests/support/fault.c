@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "base/os.h"
 
@@ -20,9 +21,15 @@ static _Noreturn void give_up(const char *what, const char *name)
 
 /* ---- the table of system calls ---------------------------------------------- */
 
-/* How a call fails: FAIL_ERRNO -1 and errno; FAIL_CLOSE likewise, but the descriptor `a` is gone,
- * as on Linux; FAIL_RAW -errno; FAIL_MAP MAP_FAILED and errno; FAIL_NUMBER the errno itself. */
+/* How a call fails: FAIL_ERRNO -1 and errno; FAIL_SIZE likewise, or it moves one of the `c` bytes;
+ * FAIL_CLOSE likewise, but the descriptor `a` is gone, as on Linux; FAIL_RAW -errno; FAIL_MAP
+ * MAP_FAILED and errno; FAIL_NUMBER the errno itself. */
 #define FAIL_ERRNO(error) return errno = (error), -1
+#define FAIL_SIZE(error)                                                                           \
+    if ((error) != RPI_FAULT_SHORT) {                                                              \
+        return errno = (error), -1;                                                                \
+    }                                                                                              \
+    c = c > 1 && may_be_short(a) ? 1 : c
 #define FAIL_CLOSE(error) return (void)real.close(a), errno = (error), -1
 #define FAIL_RAW(error) return -(error)
 #define FAIL_MAP(error) return errno = (error), MAP_FAILED
@@ -37,9 +44,9 @@ static _Noreturn void give_up(const char *what, const char *name)
     X(FAIL_ERRNO, int, rmdir, (const char *a), (a))                                                \
     X(FAIL_ERRNO, ssize_t, readlink, (const char *a, char *b, size_t c), (a, b, c))                \
     X(FAIL_CLOSE, int, close, (int a), (a))                                                        \
-    X(FAIL_ERRNO, ssize_t, read, (int a, void *b, size_t c), (a, b, c))                            \
-    X(FAIL_ERRNO, ssize_t, pread, (int a, void *b, size_t c, off_t d), (a, b, c, d))               \
-    X(FAIL_ERRNO, ssize_t, write, (int a, const void *b, size_t c), (a, b, c))                     \
+    X(FAIL_SIZE, ssize_t, read, (int a, void *b, size_t c), (a, b, c))                            \
+    X(FAIL_SIZE, ssize_t, pread, (int a, void *b, size_t c, off_t d), (a, b, c, d))               \
+    X(FAIL_SIZE, ssize_t, write, (int a, const void *b, size_t c), (a, b, c))                     \
     X(FAIL_ERRNO, int, pipe2, (int a[2], int b), (a, b))                                           \
     X(FAIL_ERRNO, int, socketpair, (int a, int b, int c, int d[2]), (a, b, c, d))                  \
     X(FAIL_ERRNO, ssize_t, sendmsg, (int a, const struct msghdr *b, int c), (a, b, c))             \
@@ -128,6 +135,16 @@ static atomic_bool has_fired;
 static rpi_os_table real;
 static bool is_started;
 
+/** Pipes, terminals and files may move less than was asked for; what counts events moves a number
+ * or nothing, and what has packets moves a packet. */
+static bool may_be_short(int fd)
+{
+    struct stat status;
+
+    return real.fstat(fd, &status) == 0 &&
+           (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode) || S_ISREG(status.st_mode));
+}
+
 /** Counts a call; the error that it is to fail with, or 0. */
 static int next_error(plan *asked)
 {
@@ -183,7 +200,17 @@ static int find_entry(const char *name)
             return i;
         }
     }
-    give_up("no such system call in the table: ", name);
+    return -1;
+}
+
+static int find_known_entry(const char *name)
+{
+    const int entry = find_entry(name);
+
+    if (entry < 0) {
+        give_up("no such system call in the table: ", name);
+    }
+    return entry;
 }
 
 void rpi_fault_os_start(void)
@@ -211,8 +238,13 @@ void rpi_fault_os_stop(void)
 
 void rpi_fault_os_fail(const char *entry, unsigned nth, int error)
 {
-    plan *planned = &plans[find_entry(entry)];
+    plan *planned = &plans[find_known_entry(entry)];
 
+    if (error == RPI_FAULT_SHORT &&
+        (entry == NULL || (strcmp(entry, "read") != 0 && strcmp(entry, "pread") != 0 &&
+                           strcmp(entry, "write") != 0))) {
+        give_up("it moves no bytes: ", entry != NULL ? entry : "any");
+    }
     if (!is_started) {
         give_up("rpi_fault_os_start comes first", "");
     }
@@ -221,9 +253,14 @@ void rpi_fault_os_fail(const char *entry, unsigned nth, int error)
     atomic_store(&planned->error, error);
 }
 
+bool rpi_fault_os_has(const char *entry)
+{
+    return find_entry(entry) >= 0;
+}
+
 unsigned rpi_fault_os_calls(const char *entry)
 {
-    return atomic_load(&plans[find_entry(entry)].calls);
+    return atomic_load(&plans[find_known_entry(entry)].calls);
 }
 
 bool rpi_fault_os_fired(void)

@@ -36,8 +36,13 @@ typedef struct rpi_fault_memory {
 void rpi_fault_memory_init(rpi_fault_memory *memory, unsigned fail_at);
 
 enum {
-    RPI_FAULT_EVERY = 0
+    RPI_FAULT_EVERY = 0, /* of `nth` */
+    RPI_FAULT_SHORT = -1 /* of `error`: read, pread and write move one byte, where the system could
+                            do that: of pipes, terminals and files */
 };
+
+/** Whether this system's table has the entry. */
+bool rpi_fault_os_has(const char *entry);
 
 /** From now on the calls of rpi_os are counted, from 0, and can be made to fail. Until the stop,
  * which is not needed where the test's process ends. */
