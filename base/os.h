@@ -74,10 +74,6 @@ typedef struct rpi_os_table {
     int (*ioctl)(int fd, unsigned long request, void *argument);
     int (*fstat)(int fd, struct stat *ret_stat);
     int (*stat)(const char *path, struct stat *ret_stat);
-    ssize_t (*getxattr)(const char *path, const char *name, void *memory, size_t size);
-    int (*inotify_init1)(int flags);
-    int (*inotify_add_watch)(int inotify, const char *path, uint32_t events);
-    int (*inotify_rm_watch)(int inotify, int watch);
     int (*poll)(struct pollfd *fds, size_t count, int timeout_ms);
 
     void *(*mmap)(void *address, size_t size, int protection, int flags, int fd, off_t offset);
@@ -109,6 +105,10 @@ typedef struct rpi_os_table {
 #ifdef RPI_OS_LINUX
     /** Entries of a folder as the kernel gives them (struct linux_dirent64): the bytes, 0 = all. */
     ssize_t (*getdents64)(int folder, void *memory, size_t size);
+    ssize_t (*getxattr)(const char *path, const char *name, void *memory, size_t size);
+    int (*inotify_init1)(int flags);
+    int (*inotify_add_watch)(int inotify, const char *path, uint32_t events);
+    int (*inotify_rm_watch)(int inotify, int watch);
     int (*eventfd)(unsigned int value, int flags);
     int (*epoll_create1)(int flags);
     int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event *event);

@@ -28,7 +28,7 @@ int64_t rp_process_pid(const rp_process *process)
 
 intptr_t rp_process_handle(const rp_process *process)
 {
-    return process->pidfd;
+    return process->pidfd < 0 ? -1 : process->pidfd;
 }
 
 bool rp_process_is_running(const rp_process *process)

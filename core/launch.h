@@ -78,7 +78,7 @@ typedef struct rpi_launch {
 
     /* What came of it; the spawner writes, then gives the launch back. */
     int64_t pid;      /* 0: no child */
-    int pidfd;        /* owned; -1 */
+    int pidfd;        /* owned; -1: none; where a system has none, rpi_pidfd_of(pid) */
     int pipes[3];     /* our ends, owned, close-on-exec, O_NONBLOCK, above 2; -1. Of a
                          pseudo-terminal: [RP_STDOUT] its master, [RP_STDIN] a duplicate of that
                          for the writer */
@@ -92,6 +92,17 @@ typedef struct rpi_launch {
     uint64_t launched_ns; /* before the system was asked */
     uint64_t started_ns;  /* the program runs */
 } rpi_launch;
+
+/** A process by its number in place of a descriptor for it: never one that could be closed. */
+static inline int rpi_pidfd_of(int64_t pid)
+{
+    return (int)(-1 - pid);
+}
+
+static inline int64_t rpi_pidfd_number(int pidfd)
+{
+    return -1 - (int64_t)pidfd;
+}
 
 /** Builds the launch of a command that rpi_command_check accepted, in one block of memory. Reads
  * the caller's environment, and duplicates the descriptors that the command names. 0, -ENOMEM,

@@ -552,7 +552,7 @@ void rp_process_close(rp_process *process)
 
 void rpi_process_free_forked(rp_process *process)
 {
-    if (process->state == RPI_PROCESS_QUEUED || process->pidfd >= 0) { /* or recalled */
+    if (process->state == RPI_PROCESS_QUEUED || process->pidfd != -1) { /* or recalled */
         rpi_launch_free(process->launch);
     }
     process->launch = NULL; /* with the spawner, which frees what it can find */

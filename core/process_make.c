@@ -183,9 +183,11 @@ void rpi_process_close_pidfd(rp_process *process)
 {
     rp_loop *loop = process->loop;
 
-    if (process->pidfd >= 0) {
+    if (process->pidfd != -1) {
         rpi_io_forget(&loop->reactor, &process->exit_io);
-        rpi_loop_close_fd(loop, process->pidfd);
+        if (process->pidfd >= 0) {
+            rpi_loop_close_fd(loop, process->pidfd);
+        }
         loop->descriptors--;
         process->pidfd = -1;
     }

@@ -22,10 +22,19 @@ static bool is_pending(void)
 
 static void take_sigpipe(const sigset_t *set)
 {
+#ifdef RPI_OS_MACOS
+    int taken;
+
+    // There is no wait with a bound; one that is pending is taken at once.
+    if (is_pending()) {
+        (void)sigwait(set, &taken);
+    }
+#else
     const struct timespec no_wait = {0, 0};
 
     while (sigtimedwait(set, NULL, &no_wait) < 0 && errno == EINTR) {
     }
+#endif
 }
 
 ssize_t rpi_write_quiet(int fd, const void *memory, size_t size)

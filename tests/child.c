@@ -69,6 +69,8 @@
 #include <time.h>
 #include <unistd.h>
 
+extern char **environ; // not every system declares it
+
 #include "tests/support/noise.h"
 
 enum {
@@ -550,7 +552,7 @@ static void hoard(long mebibytes)
 
 static void burn(long milliseconds)
 {
-    while ((long)(clock() / (CLOCKS_PER_SEC / 1000)) < milliseconds) {
+    while (clock() < (clock_t)(milliseconds * CLOCKS_PER_SEC / 1000)) {
     }
 }
 

@@ -2,6 +2,7 @@
 
 set(contract reactor/contract_operations.c reactor/contract_turn.c support/fault.c)
 set(system
+    reactor/rig_process_linux.c
     reactor/rig_system.c
     reactor/system_kernel.c
     reactor/system_open.c

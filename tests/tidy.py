@@ -53,6 +53,7 @@ LONG_FUNCTIONS = {}  # "file:function": why; only for a flat switch or a table
 WIDE_FUNCTIONS = {  # beside the public functions, whose parameters are the contract's
     "tests/reactor/system_windows.c:associate_packet": "a system call's fake",
     "base/raw_linux.h:rpi_raw": "a system call has six arguments",
+    "base/os_bsd.c:os_kevent": "the same",
     "base/os_linux.c:os_io_uring_enter": "the same",
     "tests/support/kqueue_shim/shim.h:rpi_kqueue_shim_kevent": "the same",
     "tests/support/kqueue_shim/shim_linux.c:rpi_kqueue_shim_kevent": "the same",

@@ -50,6 +50,9 @@ size_t rig_drain(test_rig *rig, rig_end *end, void *bytes, size_t size);
 void rig_process_open(test_rig *rig, rig_end *end);
 void rig_process_exit(test_rig *rig, rig_end *end);
 
+/** What stands for a process in an io: a descriptor; below 0 where the system has none. */
+intptr_t rig_process_handle(int64_t pid);
+
 /** Forgets the io and closes both sides, as far as they are open. */
 void rig_end_close(test_rig *rig, rig_end *end);
 

@@ -56,11 +56,6 @@ static _Noreturn void give_up(const char *what, const char *name)
     X(FAIL_ERRNO, int, ioctl, (int a, unsigned long b, void *c), (a, b, c))                        \
     X(FAIL_ERRNO, int, fstat, (int a, struct stat *b), (a, b))                                     \
     X(FAIL_ERRNO, int, stat, (const char *a, struct stat *b), (a, b))                              \
-    X(FAIL_ERRNO, ssize_t, getxattr, (const char *a, const char *b, void *c, size_t d),           \
-      (a, b, c, d))                                                                                \
-    X(FAIL_ERRNO, int, inotify_init1, (int a), (a))                                                \
-    X(FAIL_ERRNO, int, inotify_add_watch, (int a, const char *b, uint32_t c), (a, b, c))           \
-    X(FAIL_ERRNO, int, inotify_rm_watch, (int a, int b), (a, b))                                   \
     X(FAIL_ERRNO, int, poll, (struct pollfd *a, size_t b, int c), (a, b, c))                       \
     X(FAIL_MAP, void *, mmap, (void *a, size_t b, int c, int d, int e, off_t f),                   \
       (a, b, c, d, e, f))                                                                          \
@@ -88,6 +83,11 @@ static _Noreturn void give_up(const char *what, const char *name)
 
 #ifdef RPI_OS_LINUX
 #define LINUX_ENTRIES(X)                                                                           \
+    X(FAIL_ERRNO, ssize_t, getxattr, (const char *a, const char *b, void *c, size_t d),           \
+      (a, b, c, d))                                                                                \
+    X(FAIL_ERRNO, int, inotify_init1, (int a), (a))                                                \
+    X(FAIL_ERRNO, int, inotify_add_watch, (int a, const char *b, uint32_t c), (a, b, c))           \
+    X(FAIL_ERRNO, int, inotify_rm_watch, (int a, int b), (a, b))                                   \
     X(FAIL_ERRNO, ssize_t, getdents64, (int a, void *b, size_t c), (a, b, c))                      \
     X(FAIL_ERRNO, int, eventfd, (unsigned a, int b), (a, b))                                       \
     X(FAIL_ERRNO, int, epoll_create1, (int a), (a))                                                \

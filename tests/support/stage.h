@@ -42,6 +42,9 @@ typedef struct stage_holdings {
 
 stage_holdings stage_count(void);
 
+/** How a process is: 'S' it waits, 'X' it is gone, ... (not on Windows). */
+char stage_state(int64_t pid);
+
 /** Skips the test where user and group 65534, who have no rights, may not run the program: as where
  * the build lies below somebody's closed home. Called by root. */
 void stage_need_for_nobody(const char *program);
