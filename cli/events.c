@@ -3,8 +3,7 @@
  * leaves the 53 bits that JavaScript keeps. Called by supervisor.c out of the library's callbacks.
  */
 #include "cli/events.h"
-
-#include <time.h>
+#include "cli/files.h"
 
 #include "cli/signals.h"
 
@@ -113,18 +112,15 @@ static const char *reason_name(rp_stop_reason reason)
 
 void rpi_cli_events_init(rpi_cli_events *events, rpi_cli_writer *writer, rpi_cli_channel *channel)
 {
-    struct timespec now = {0};
-
     *events = (rpi_cli_events){.writer = writer, .channel = channel, .origin_ns = rp_now_ns()};
     if (writer == NULL) {
         return;
     }
-    (void)timespec_get(&now, TIME_UTC); /* without a clock: 1970 */
     begin(events, "schema", events->origin_ns);
     rpi_cli_json_int(&events->json, "version", FORMAT_VERSION);
     rpi_cli_json_string(&events->json, "program", "running-process");
     rpi_cli_json_string(&events->json, "program_version", rp_version());
-    rpi_cli_json_int(&events->json, "time_ms", (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    rpi_cli_json_int(&events->json, "time_ms", rpi_cli_wall_us() / 1000);
     emit(events);
 }
 

@@ -1,4 +1,4 @@
-/* The files of diagnostics and their names. For POSIX systems. */
+/* The files of diagnostics and their names. */
 #ifndef RPI_CLI_FILES_H
 #define RPI_CLI_FILES_H
 
@@ -8,6 +8,9 @@
 enum {
     RPI_CLI_UTC_SIZE = 40
 };
+
+/** The wall clock now, microseconds since 1970. */
+int64_t rpi_cli_wall_us(void);
 
 /** A point of the wall clock, microseconds since 1970: "20261124T181500Z". */
 void rpi_cli_utc_stamp(int64_t wall_us, char text[RPI_CLI_UTC_SIZE]);

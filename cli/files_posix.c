@@ -12,6 +12,14 @@
 
 #include <rp/rp.h>
 
+int64_t rpi_cli_wall_us(void)
+{
+    struct timespec now = {0};
+
+    (void)timespec_get(&now, TIME_UTC); /* without a clock: 1970 */
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 static struct tm parts_of(int64_t wall_us)
 {
     const time_t seconds = (time_t)(wall_us / 1000000);

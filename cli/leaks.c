@@ -2,12 +2,12 @@
  * has shown that somebody does), and one at each process found, for its parent. A process that ends
  * between them is left out, as it is no leak any more. */
 #include "cli/leaks.h"
+#include "cli/files.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/quote.h"
 
@@ -29,12 +29,9 @@ const rpi_cli_leak *rpi_cli_leaks_at(const rpi_cli_leaks *leaks, size_t index)
 
 void rpi_cli_leaks_init(rpi_cli_leaks *leaks, int64_t own_pid)
 {
-    struct timespec now = {0};
-
     *leaks = (rpi_cli_leaks){0};
-    (void)timespec_get(&now, TIME_UTC); /* without a clock the number tells */
     (void)snprintf(leaks->mark, sizeof leaks->mark, "RUNNING_PROCESS_LEAK_%" PRId64 "_%" PRId64,
-                   own_pid, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec);
+                   own_pid, rpi_cli_wall_us());
 }
 
 static void drop(rpi_cli_leak *leak)

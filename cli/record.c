@@ -3,19 +3,15 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/files.h"
 #include "cli/json.h"
 
 void rpi_cli_record_init(rpi_cli_record *record)
 {
-    struct timespec now = {0};
-
-    (void)timespec_get(&now, TIME_UTC); /* without a clock: 1970 */
     *record = (rpi_cli_record){
         .origin_ns = rp_now_ns(),
-        .origin_wall_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000,
+        .origin_wall_us = rpi_cli_wall_us(),
     };
 }
 

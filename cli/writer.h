@@ -25,6 +25,10 @@ int rpi_cli_writer_open(int wake_fd, rpi_cli_writer **ret_writer);
  * their order is lost. */
 bool rpi_cli_writer_is_same(int fd, int other_fd);
 
+/** writer_<system>.c: writes all of it, waiting as long as it takes: 0, or the negative error that
+ * ended it. */
+int rpi_cli_writer_write(int fd, const char *bytes, size_t size);
+
 /** Copies the bytes. 0; -ENOMEM: nothing was taken. */
 int rpi_cli_writer_put(rpi_cli_writer *writer,
                        rpi_cli_channel *channel,

@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "base/os_windows.h"
+#include "base/signals.h"
 #include "base/status.h"
 #include "core/command.h"
 #include "pty/pty.h"
@@ -83,7 +84,7 @@ int rpi_command_check_system(const rp_command *command)
     if (limits.open_files != 0) {
         return rpi_detail(RP_EUNSUPPORTED, "limits: open_files: this system has no such limit");
     }
-    if (stop.terminate_signal != 0) {
+    if (stop.terminate_signal != 0 && stop.terminate_signal != SIGTERM) {
         return rpi_detail(RP_EUNSUPPORTED, "stop: terminate_signal: this system has no signals");
     }
     return 0;

@@ -47,3 +47,12 @@ int rp_describe_waits(const rp_identity *process, rp_wait_fn *each, void *user)
     (void)user;
     return lack();
 }
+
+int rp_describe_ends(const rp_identity *processes, size_t count, rp_end_fn *each, void *user)
+{
+    (void)processes;
+    (void)count;
+    (void)each;
+    (void)user;
+    return lack();
+}

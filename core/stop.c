@@ -268,7 +268,7 @@ int rp_stop(rp_process *process, const rp_stop_options *options)
     if (ladder.terminate_signal < 0 || ladder.terminate_signal > 64) {
         return rpi_detail(RP_EINVAL, "terminate_signal %d is no signal", ladder.terminate_signal);
     }
-    r = ladder.terminate_signal != 0 ? rpi_send_check() : 0;
+    r = ladder.terminate_signal != 0 && ladder.terminate_signal != SIGTERM ? rpi_send_check() : 0;
     if (r < 0) {
         return r;
     }

@@ -23,3 +23,17 @@ foreach(subject streams stdin)
     rp_test(NAME ${subject} SOURCES core/test_${subject}.c support/fault.c support/stage.c LABELS integration TIMEOUT 600)
 endforeach()
 rp_test(NAME windows SOURCES core/test_windows.c support/fault.c support/stage.c LABELS integration TIMEOUT 600)
+
+if(RP_HAVE_REGEX)
+    rp_test(NAME expect SOURCES core/test_expect.c support/expecting.c support/fault.c support/stage.c LABELS integration
+            TIMEOUT 600)
+endif()
+
+# The supervisor, told by its exit codes and what it writes.
+if(RP_BUILD_CLI)
+    add_test(
+        NAME cli_windows
+        COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/windows/cli.sh" "${CMAKE_CURRENT_SOURCE_DIR}/windows/emulator.sh"
+                $<TARGET_FILE:running-process> $<TARGET_FILE:rp_child>)
+    set_tests_properties(cli_windows PROPERTIES LABELS integration TIMEOUT 120)
+endif()

@@ -168,6 +168,9 @@ void lifeline_close(lifeline *line);
 rp_fd lifeline_hand(int end, int number);
 const char *lifeline_number(int end, int number);
 
+/** Why no interrupt reaches a child here; NULL: it does. */
+const char *stage_lacks_interrupts(void);
+
 /** The exit code of a child that this signal has ended. */
 int stage_code_of(int signal);
 

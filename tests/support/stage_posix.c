@@ -151,3 +151,8 @@ int stage_code_of(int signal)
 {
     return -signal;
 }
+
+const char *stage_lacks_interrupts(void)
+{
+    return NULL;
+}

@@ -202,3 +202,8 @@ int stage_code_of(int signal)
 {
     return signal == 13 ? 0 : 128 + signal; // a broken pipe ends the child by its own doing
 }
+
+const char *stage_lacks_interrupts(void)
+{
+    return rpi_os_is_wine() ? "no CTRL_BREAK event: Wine lacks it" : NULL;
+}
