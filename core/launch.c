@@ -378,6 +378,9 @@ void rpi_launch_free(rpi_launch *launch)
     }
     close_owned(launch->slave);
     close_owned(launch->job);
+    if (launch->console != NULL) {
+        rpi_pty_console_close(launch->console);
+    }
     close_owned(launch->pidfd);
     rpi_free(launch->allocator, launch, launch->block_size);
 }

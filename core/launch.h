@@ -84,6 +84,7 @@ typedef struct rpi_launch {
                          for the writer */
     int slave;        /* a duplicate of the child's end of its pseudo-terminal, as above; -1 */
     int job;          /* Windows: the job object that holds the child and its tree, owned; -1 */
+    void *console;    /* Windows: the pseudo-console, owned; NULL */
     int error;        /* 0 = the program runs; else -errno, and no child is left */
     int system_error; /* that error in the system's own numbers; 0: it is errno's */
     const char

@@ -279,6 +279,7 @@ static void drain(rp_process *process)
     }
     if (process->terminal != NULL) {
         rpi_terminal_let_go(process);
+        hung_up[0] = !process->by_hand; /* what was let go is closing: its end is near */
     } else {
         ask_hung_up(process, hung_up);
     }

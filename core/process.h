@@ -141,6 +141,8 @@ struct rp_process {
     bool timed_out;     /* the handler was told: no timeout comes again */
     bool laddered;      /* each step waits for the whole tree */
     bool kill_when_started; /* stopped at a moment when its launch could not be taken back */
+    bool by_hand;           /* its terminal is a file, read and written by stream_terminal.c and
+                               writer_terminal.c; else it is pipes, as far as those can tell */
     bool lost_child; /* done was told although the child did not end: its exit is still awaited */
     rpi_io exit_io;
     rpi_op exit_op;

@@ -119,6 +119,7 @@ static void place_parts(rp_process *process, const rp_command *command, const bl
     process->terminal = behind(process, layout->terminal);
     if (process->terminal != NULL) {
         rpi_terminal_init(process->terminal);
+        process->by_hand = rpi_terminal_is_file();
     }
     process->writer = behind(process, layout->writer);
     if (process->writer != NULL) {

@@ -23,8 +23,19 @@ int rpi_send_check(void)
     return rpi_detail(RP_EUNSUPPORTED, "this system has no signals");
 }
 
-static int send_break(const rp_process *process)
+/* Ctrl-C, typed: the console makes an event of it, unless the program reads keys as they are. */
+static int type_interrupt(rp_process *process)
 {
+    return rpi_writer_is_open(process->writer)
+               ? rpi_writer_add(process->writer, (rp_view){"\x03", 1}, NULL, NULL)
+               : RP_EPIPE;
+}
+
+static int send_break(rp_process *process)
+{
+    if (process->terminal != NULL) {
+        return type_interrupt(process);
+    }
     if (!process->own_group ||
         !rpi_os.GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, (DWORD)process->pid)) {
         return rpi_detail(RP_EUNSUPPORTED,

@@ -24,6 +24,7 @@
 #include "core/arguments_windows.h"
 #include "core/spawn.h"
 #include "core/spawn_windows.h"
+#include "pty/pty.h"
 
 enum {
     PIPE_SIZE = 64 << 10,
@@ -171,6 +172,30 @@ static int duplicate(birth *child, int stream, HANDLE from)
     return 0;
 }
 
+/* A pseudo-console between two pipes. Its ends of them are its own duplicates, so that ours, and
+ * the child has no others, go at once. */
+static int make_console(birth *child)
+{
+    rpi_launch *launch = child->launch;
+    HANDLE ours[2] = {NULL, NULL};
+    HANDLE theirs[2] = {NULL, NULL};
+    int r = rpi_pipe_make(false, &ours[0], &theirs[0]);
+
+    if (r < 0) {
+        return fail(launch, "terminal", r);
+    }
+    launch->pipes[RP_STDIN] = rpi_os_fd(ours[0]);
+    r = rpi_pipe_make(true, &ours[1], &theirs[1]);
+    if (r == 0) {
+        launch->pipes[RP_STDOUT] = rpi_os_fd(ours[1]);
+        r = rpi_pty_console_open(launch->pty_rows, launch->pty_cols, rpi_os_fd(theirs[0]),
+                                 rpi_os_fd(theirs[1]), &launch->console);
+        (void)rpi_os.CloseHandle(theirs[1]); // ours
+    }
+    (void)rpi_os.CloseHandle(theirs[0]); // ours
+    return r < 0 ? fail(launch, "terminal", r) : 0;
+}
+
 static int make_end(birth *child, int stream)
 {
     static const DWORD standard[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
@@ -192,7 +217,7 @@ static int make_end(birth *child, int stream)
     case RPI_END_PTY:
         break;
     }
-    return 0; // the console's own
+    return stream == 0 ? make_console(child) : 0; // one for all three
 }
 
 static void close_ends(birth *child)
@@ -247,6 +272,11 @@ static int make_attributes(birth *child)
                                           child->inherits, child->inherit_count * sizeof(HANDLE),
                                           NULL, NULL)) {
         return fail_last(launch, "descriptors");
+    }
+    if (launch->console != NULL &&
+        !rpi_os.UpdateProcThreadAttribute(child->attributes, 0, PROC_THREAD_ATTRIBUTE_PSEUDOCONSOLE,
+                                          launch->console, sizeof launch->console, NULL, NULL)) {
+        return fail_last(launch, "terminal");
     }
     return 0;
 }
@@ -502,6 +532,9 @@ static int carry_out(birth *child)
         (void)rpi_os.CloseHandle(process.hProcess);
         return r;
     }
+    if (launch->console != NULL && rpi_os.ReleasePseudoConsole != NULL) {
+        (void)rpi_os.ReleasePseudoConsole(launch->console); // refused: it is closed all the same
+    }
     launch->pid = process.dwProcessId;
     launch->pidfd = rpi_os_fd(process.hProcess);
     launch->phase = NULL;
@@ -520,6 +553,10 @@ static void drop_results(rpi_launch *launch)
     if (launch->job != -1) {
         rpi_os_close(launch->job);
         launch->job = -1;
+    }
+    if (launch->console != NULL) {
+        rpi_pty_console_close(launch->console);
+        launch->console = NULL;
     }
 }
 

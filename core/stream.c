@@ -128,7 +128,7 @@ static bool can_spare_ring(const rpi_stream *stream, const rp_process *process)
     if (stream->ring.count != 0) {
         return false;
     }
-    return process->terminal != NULL || is_crowded(process->loop) ||
+    return process->by_hand || is_crowded(process->loop) ||
            stream->state >= RPI_STREAM_ENDED;
 }
 
@@ -211,7 +211,7 @@ void rpi_stream_arm(rpi_stream *stream)
     if (!wants_read(stream)) {
         return;
     }
-    if (process->terminal != NULL) {
+    if (process->by_hand) {
         rpi_stream_terminal_arm(stream);
         return;
     }
@@ -299,7 +299,7 @@ static void measure(rpi_stream *stream)
     rp_loop *loop = rpi_stream_process(stream)->loop;
     int size;
 
-    if (rpi_stream_process(stream)->terminal != NULL) {
+    if (rpi_stream_process(stream)->by_hand) {
         rpi_stream_terminal_drain(stream);
         return;
     }
@@ -487,7 +487,7 @@ static void on_op(rpi_op *op)
         rpi_process_advance(process);
         return;
     }
-    came = process->terminal != NULL ? rpi_stream_terminal_read(stream) : take_result(stream);
+    came = process->by_hand ? rpi_stream_terminal_read(stream) : take_result(stream);
     if (came || stream->state == RPI_STREAM_ENDED) {
         rpi_stream_deliver(stream);
     } else {

@@ -22,6 +22,11 @@ struct rpi_terminal {
     bool counted;         /* in loop->ptys */
 };
 
+bool rpi_terminal_is_file(void)
+{
+    return true;
+}
+
 size_t rpi_terminal_size(void)
 {
     return sizeof(rpi_terminal);

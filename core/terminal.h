@@ -13,6 +13,9 @@
 
 typedef struct rpi_terminal rpi_terminal;
 
+/** Whether terminals are files here, see rp_process.by_hand. */
+bool rpi_terminal_is_file(void);
+
 size_t rpi_terminal_size(void); /* bytes of one */
 void rpi_terminal_init(rpi_terminal *terminal);
 

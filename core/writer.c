@@ -141,7 +141,7 @@ static void go_on(rpi_writer *writer)
     if (!writer->open || !rpi_op_is_idle(&writer->op) || writer->status != 0) {
         return;
     }
-    if (writer->process->terminal != NULL) {
+    if (writer->process->by_hand) {
         rpi_writer_terminal_go_on(writer);
         return;
     }

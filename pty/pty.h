@@ -61,4 +61,13 @@ int rpi_pty_device(int master, uint64_t *ret_device);
  * do so for this signal; or -errno. */
 int rpi_pty_signal_foreground(int master, int signal);
 
+/** A pseudo-console, which is what Windows has: it reads and writes the child's side of two pipes,
+ * which stay the caller's. 0 or an error; RP_EUNSUPPORTED elsewhere. */
+int rpi_pty_console_open(uint16_t rows, uint16_t cols, int input, int output, void **ret_console);
+/** 0; RP_EUNSUPPORTED; another error of the system. */
+int rpi_pty_console_resize(void *console, uint16_t rows, uint16_t cols);
+/** Ends whoever is on it, writes out what it holds, and frees it: by a thread of its own, as it
+ * waits until that was read. */
+void rpi_pty_console_close(void *console);
+
 #endif

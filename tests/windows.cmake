@@ -22,6 +22,8 @@ rp_test(NAME text SOURCES base/test_text.c LABELS unit TIMEOUT 120)
 foreach(subject streams stdin)
     rp_test(NAME ${subject} SOURCES core/test_${subject}.c support/fault.c support/stage.c LABELS integration TIMEOUT 600)
 endforeach()
+rp_test(NAME console_windows SOURCES core/test_console_windows.c support/fault.c support/stage.c LABELS integration
+        TIMEOUT 600)
 rp_test(NAME windows SOURCES core/test_windows.c support/fault.c support/stage.c LABELS integration TIMEOUT 600)
 
 if(RP_HAVE_REGEX)
