@@ -436,6 +436,87 @@ Test(windows_host, waits_with_a_tree)
     (void)rp_loop_run(loop); // until it is killed
 }
 
+/* ---- processes that are not ours ----------------------------------------------------------------
+ */
+
+typedef struct seen {
+    unsigned int count;
+    uint32_t deepest;
+    char command[512];
+    char originator[64];
+    int64_t parent;
+    bool parent_alive;
+} seen;
+
+static bool see(const rp_process_info *info, void *user)
+{
+    seen *all = user;
+
+    all->count++;
+    all->deepest = info->depth > all->deepest ? info->depth : all->deepest;
+    all->parent = info->parent_pid;
+    all->parent_alive = info->parent_alive;
+    (void)snprintf(all->command, sizeof all->command, "%s", info->command);
+    (void)snprintf(all->originator, sizeof all->originator, "%s", info->originator);
+    return true;
+}
+
+static void look_at_tree(actor *self, actor_event event, rp_stream stream)
+{
+    rp_identity id;
+    seen found = {0};
+    seen tree = {0};
+    seen one = {0};
+
+    (void)stream;
+    if (event != ACTOR_GOT_DATA || self->context == NULL) {
+        return;
+    }
+    for (int i = 0; i < 6; i++) {
+        lifeline_await_byte(self->context);
+    }
+    self->context = NULL;
+    cr_assert_eq(rp_process_identity(self->process, &id), 0);
+    cr_assert_eq(rp_describe(&id, see, &one), 1);
+    cr_assert(strstr(one.command, "tree") != NULL, "%s", one.command);
+    cr_assert_eq(rp_tree_each(&id, see, &tree), 7);
+    cr_assert_eq(tree.deepest, 2);
+    cr_assert_eq(rp_find_by_originator("rp-test", see, &found), 7);
+    cr_assert(strncmp(found.originator, "rp-test:", 8) == 0);
+    cr_assert_eq(found.parent, (int64_t)GetCurrentProcessId());
+    cr_assert(found.parent_alive);
+    cr_assert_eq(rp_find_by_originator("rp-other", see, &found), 0);
+    id.unique++;
+    cr_assert_eq(rp_tree_each(&id, see, &tree), RP_ESRCH, "another process");
+    id.unique--;
+    cr_assert_eq(rp_tree_kill(&(rp_identity){.pid = id.pid}, 0), RP_EINVAL);
+    cr_assert_eq(rp_tree_kill(&id, 10 * RP_SECOND), 0);
+    cr_assert_eq(rp_tree_kill(&id, 0), 0, "it was gone before");
+}
+
+Test(windows, a_tree_is_found_by_its_originator_and_killed_by_its_root)
+{
+    lifeline line = lifeline_open();
+    char number[16];
+    rp_fd fd = {.parent = line.write, .child = 0};
+    const char *argv[] = {RP_TEST_CHILD, "tree", "2", "2", number, "echo", "here", "pause", NULL};
+    rp_command command = stage_command(argv);
+    actor child = {.hook = look_at_tree, .context = &line};
+    stage self;
+
+    (void)snprintf(number, sizeof number, "%d", line.write);
+    command.fds = &fd;
+    command.fd_count = 1;
+    command.originator = "rp-test";
+    stage_open(&self, RP_BACKEND_IOCP, NULL);
+    actor_play(&self, &child, &command, ACTOR_DATA);
+    cr_assert_eq(child.exit.code, 128 + 9);
+    lifeline_await_end(&line);
+    actor_free(&child);
+    self.before.descriptors -= 2; /* the line */
+    stage_close(&self);
+}
+
 /* ---- interrupts, by a fake: Wine knows no CTRL_BREAK
  * ----------------------------------------------- */
 
