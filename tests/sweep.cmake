@@ -2,5 +2,5 @@
 
 foreach(kind pipes terminals trees)
     rp_test(NAME sweep_${kind} SOURCES sweep/test_${kind}.c sweep/life.c pty/rig.c support/fault.c support/stage.c
-            LABELS integration TIMEOUT 600)
+            LABELS stress TIMEOUT 900)
 endforeach()
