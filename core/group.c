@@ -5,7 +5,6 @@
 #include "core/group.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,18 +17,13 @@
 #include "core/command.h"
 #include "core/loop.h"
 #include "core/process.h"
-#include "core/spawn.h"
 
 #define CLOSE_NS (5 * RP_SECOND)
 
 enum {
-    JOBS_MAX = 8, /* threads at once; what waits has been killed as far as we know it */
     TRACES_FIRST = 8,
     TRACES_MAX = 4096 /* groups with nobody left are forgotten before */
 };
-
-static void on_bell(rpi_async *bell);
-static void group_over(rp_group *group, rpi_group_job *job);
 
 void rpi_groups_init(rp_loop *loop)
 {
@@ -38,158 +32,8 @@ void rpi_groups_init(rp_loop *loop)
     rpi_list_init(&groups->groups);
     rpi_list_init(&groups->jobs);
     rpi_list_init(&groups->waiting);
-    rpi_async_init(&loop->reactor, &groups->bell, on_bell);
+    rpi_async_init(&loop->reactor, &groups->bell, rpi_groups_on_bell);
     rpi_guard_init(loop);
-}
-
-/* ---- jobs ------------------------------------------------------------------------------ */
-
-static void job_free(rpi_group_job *job)
-{
-    const rp_allocator *allocator = job->allocator;
-
-    rpi_members_fini(&job->members);
-    rpi_survivors_fini(&job->survivors, allocator);
-    rpi_free(allocator, job, sizeof *job);
-}
-
-static void job_work(rpi_group_job *job)
-{
-    if (job->cgroup != NULL) {
-        rpi_group_job_cgroup(job);
-    } else {
-        rpi_group_job_scan(job);
-    }
-}
-
-static void *run_job(void *argument)
-{
-    rpi_group_job *job = argument;
-    rpi_async *bell = job->bell;
-
-    job_work(job);
-    atomic_store(&job->is_over, true);
-    rpi_async_send(bell); /* the loop joins this thread before it takes the bell away */
-    return NULL;
-}
-
-/* The children whose numbers are still their own, and the traces of others. */
-static int add_leaders(const rp_group *group, rpi_members *members)
-{
-    const uint64_t now_ticks = rpi_ticks_now();
-    int r = 0;
-
-    for (rpi_list *node = group->processes.next; r == 0 && node != &group->processes;
-         node = node->next) {
-        const rp_process *process = RPI_CONTAINER(node, rp_process, group_node);
-
-        if (process->pid > 0 && !process->reaped && process->start_ticks > 0) {
-            r = rpi_members_add(members, process->pid, process->start_ticks, now_ticks);
-        }
-    }
-    for (size_t i = 0; r == 0 && i < group->trace_count; i++) {
-        const rpi_group_trace *trace = &group->traces[i];
-
-        r = rpi_members_add(members, trace->pid, trace->start_ticks, trace->ended_ticks);
-    }
-    return r;
-}
-
-static int job_make(rp_group *group, rpi_group_job **ret_job)
-{
-    const rp_allocator *allocator = &group->loop->allocator;
-    rpi_group_job *job = rpi_alloc_zero(allocator, sizeof *job);
-    int r;
-
-    if (job == NULL) {
-        return RP_ENOMEM;
-    }
-    job->allocator = allocator;
-    job->group = group;
-    job->bell = &group->loop->groups.bell;
-    atomic_init(&job->until_ns, group->until_ns);
-    atomic_init(&job->is_over, false);
-    rpi_members_init(&job->members, allocator, group->mark);
-    job->cgroup = group->cgroup;
-    job->members.since_ticks = group->since_ticks;
-    job->members.only_groups = group->grade == RP_GRADE_GROUP;
-    r = group->cgroup != NULL ? 0 : add_leaders(group, &job->members);
-    if (r < 0) {
-        job_free(job);
-        return r;
-    }
-    *ret_job = job;
-    return 0;
-}
-
-/* Hands the job to a thread, now or when one of the others is over. 0 or -errno: no thread. */
-static int job_start(rp_loop *loop, rpi_group_job *job)
-{
-    rpi_groups *groups = &loop->groups;
-    int r;
-
-    if (groups->running >= JOBS_MAX) {
-        rpi_list_append(&groups->waiting, &job->node);
-        return 0;
-    }
-    r = rpi_spawn_thread_start(run_job, job, &job->thread);
-    if (r < 0) {
-        return r;
-    }
-    job->runs = true;
-    groups->running++;
-    rpi_list_append(&groups->jobs, &job->node);
-    return 0;
-}
-
-/* Without a thread: what can be done at once. */
-static void job_run_here(rpi_group_job *job)
-{
-    rp_group *group = job->group;
-
-    atomic_store(&job->until_ns, 0);
-    job_work(job);
-    group_over(group, job);
-}
-
-static void start_waiting(rp_loop *loop)
-{
-    rpi_list *node;
-
-    while (loop->groups.running < JOBS_MAX &&
-           (node = rpi_list_take_first(&loop->groups.waiting)) != NULL) {
-        rpi_group_job *job = RPI_CONTAINER(node, rpi_group_job, node);
-
-        if (job_start(loop, job) < 0) {
-            job_run_here(job);
-        }
-    }
-}
-
-static rpi_group_job *find_over(rpi_groups *groups)
-{
-    for (rpi_list *node = groups->jobs.next; node != &groups->jobs; node = node->next) {
-        rpi_group_job *job = RPI_CONTAINER(node, rpi_group_job, node);
-
-        if (atomic_load(&job->is_over)) {
-            return job;
-        }
-    }
-    return NULL;
-}
-
-static void on_bell(rpi_async *bell)
-{
-    rp_loop *loop = RPI_CONTAINER(bell, rp_loop, groups.bell);
-    rpi_group_job *job;
-
-    while ((job = find_over(&loop->groups)) != NULL) {
-        (void)pthread_join(job->thread, NULL); /* it has nothing left to do */
-        rpi_list_remove(&job->node);
-        loop->groups.running--;
-        group_over(job->group, job);
-    }
-    start_waiting(loop);
 }
 
 /* ---- states ----------------------------------------------------------------------------- */
@@ -242,19 +86,6 @@ static void log_survivors(rp_group *group, const rpi_group_job *job)
     }
 }
 
-/* Lets the job be done once more, by the next turn. */
-static void job_again(rpi_group_job *job)
-{
-    rpi_groups *groups = &job->group->loop->groups;
-
-    rpi_survivors_fini(&job->survivors, job->allocator);
-    atomic_store(&job->is_over, false);
-    job->runs = false;
-    job->is_early = false;
-    rpi_list_append(&groups->waiting, &job->node);
-    rpi_async_send(&groups->bell); /* out of the loop, as it may call back */
-}
-
 /* Where it is not known who is left, somebody may be: never nobody. */
 static void tell_emptied(rp_group *group, const rpi_group_job *job)
 {
@@ -268,29 +99,28 @@ static void tell_emptied(rp_group *group, const rpi_group_job *job)
     }
 }
 
-/* The job is over: tells who is left. */
-static void group_over(rp_group *group, rpi_group_job *job)
+void rpi_group_over(rp_group *group, rpi_group_job *job)
 {
     if (has_launches(group)) {
         group->awaits_launches = true;
         return;
     }
     if (job->is_early) { /* what was launched meanwhile may have left somebody */
-        job_again(job);
+        rpi_group_job_again(job);
         return;
     }
     group->job = NULL;
     group->loop->reactor.left--;
     if (group->state == RPI_GROUP_CLOSING) {
         log_survivors(group, job);
-        job_free(job);
+        rpi_group_job_free(job);
         free_if_over(group);
         return;
     }
     group->state = RPI_GROUP_OPEN;
     group->is_dirty = job->result != 0;
     tell_emptied(group, job);
-    job_free(job);
+    rpi_group_job_free(job);
 }
 
 /* Kills what is known; then a job, if there is anything to look for. 0, or an error: there is no
@@ -311,14 +141,14 @@ static int group_end(rp_group *group, rp_stop_reason reason)
         group->was_killed = true;
         (void)rpi_cgroup_kill(group->cgroup); /* refused: the job tries again, and tells */
     }
-    r = job_make(group, &job);
+    r = rpi_group_job_make(group, &job);
     if (r < 0) {
         return r;
     }
     job->is_early = has_launches(group);
-    r = job_start(group->loop, job);
+    r = rpi_group_job_start(group->loop, job);
     if (r < 0) {
-        job_free(job);
+        rpi_group_job_free(job);
         return r;
     }
     group->job = job;
@@ -368,7 +198,7 @@ void rpi_group_failed(rp_process *process)
 
     if (group->awaits_launches && !has_launches(group)) {
         group->awaits_launches = false;
-        job_again(group->job);
+        rpi_group_job_again(group->job);
     }
 }
 
@@ -733,19 +563,19 @@ void rpi_groups_fini(rp_loop *loop)
         (void)pthread_join(job->thread, NULL); /* it ends soon: its time is over */
         job->group->job = NULL;
         log_survivors(job->group, job);
-        job_free(job);
+        rpi_group_job_free(job);
     }
     while ((node = rpi_list_take_first(&groups->waiting)) != NULL) {
         rpi_group_job *job = RPI_CONTAINER(node, rpi_group_job, node);
 
         job->group->job = NULL;
-        job_free(job);
+        rpi_group_job_free(job);
     }
     while (!rpi_list_is_empty(&groups->groups)) {
         rp_group *group = RPI_CONTAINER(groups->groups.next, rp_group, node);
 
         if (group->job != NULL) { /* it awaits launches that were given up */
-            job_free(group->job);
+            rpi_group_job_free(group->job);
             group->job = NULL;
         }
         while ((node = rpi_list_take_first(&group->processes)) != NULL) {
@@ -767,7 +597,7 @@ void rpi_groups_fini_forked(rp_loop *loop)
         /* What a thread of the parent's was working on when it forked is in no state to be
          * touched. */
         if (group->job != NULL && !group->job->runs) {
-            job_free(group->job);
+            rpi_group_job_free(group->job);
         }
         group->job = NULL;
         group_free(group, true);

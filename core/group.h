@@ -3,7 +3,8 @@
  * its own, handed all that it needs, which rings the loop when it is over. On the loop's thread
  * only what is quick is done: known children are killed at once, and cgroups too.
  *
- *     group.c              the public functions, states, jobs
+ *     group.c              the public functions, states
+ *     group_job.c          jobs: their threads, and those that wait for one
  *     group_scan_linux.c   what a job does at grades GROUP and SCAN; who survived
  *     group_cgroup_linux.c the same at grade KERNEL; what a cgroup tells of its members
  *
@@ -137,6 +138,23 @@ void rpi_group_leave(rp_process *process);
 
 /** Kills the child and its tree, cancels its launch; closed and detached ones too. */
 void rpi_stop_with_group(rp_process *process, rp_stop_reason reason);
+
+/* ---- group_job.c ---- */
+
+/** A job for the group as it is now: 0 or -ENOMEM. */
+int rpi_group_job_make(rp_group *group, rpi_group_job **ret_job);
+void rpi_group_job_free(rpi_group_job *job);
+/** Hands the job to a thread, now or when one of the others is over. 0 or -errno: no thread. */
+int rpi_group_job_start(rp_loop *loop, rpi_group_job *job);
+/** Lets a job that is over be done once more, by the next turn. */
+void rpi_group_job_again(rpi_group_job *job);
+/** A job is over. */
+void rpi_groups_on_bell(rpi_async *bell);
+
+/* ---- group.c: for group_job.c ---- */
+
+/** The job is over: tells who is left. */
+void rpi_group_over(rp_group *group, rpi_group_job *job);
 
 /* ---- group_scan_linux.c ---- */
 
