@@ -250,7 +250,7 @@ void rpi_group_ended(rp_process *process)
     if (process->own_group && process->pid > 0 && rpi_send_group_exists(process->pid)) {
         add_trace(process->group, &(rpi_group_trace){.pid = process->pid,
                                                      .start_ticks = process->start_ticks,
-                                                     .ended_ticks = rpi_ticks_now()});
+                                                     .ended_ticks = process->ended_ticks});
     } else {
         tell_leader(process->group, 'e', process->pid, process->start_ticks);
     }

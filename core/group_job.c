@@ -40,7 +40,8 @@ static void *run_job(void *argument)
     return NULL;
 }
 
-/* The children whose numbers are still their own, and the traces of others. */
+/* The children, also those that are reaped while somebody of their process groups is awaited, and
+ * the traces of others. */
 static int add_leaders(const rp_group *group, rpi_members *members)
 {
     const uint64_t now_ticks = rpi_ticks_now();
@@ -50,8 +51,9 @@ static int add_leaders(const rp_group *group, rpi_members *members)
          node = node->next) {
         const rp_process *process = RPI_CONTAINER(node, rp_process, group_node);
 
-        if (process->pid > 0 && !process->reaped && process->start_ticks > 0) {
-            r = rpi_members_add(members, process->pid, process->start_ticks, now_ticks);
+        if (process->pid > 0 && process->start_ticks > 0) {
+            r = rpi_members_add(members, process->pid, process->start_ticks,
+                                process->reaped ? process->ended_ticks : now_ticks);
         }
     }
     for (size_t i = 0; r == 0 && i < group->trace_count; i++) {

@@ -160,6 +160,7 @@ struct rp_process {
     rp_group *group;            /* borrowed; NULL: of none */
     rpi_list group_node;        /* the group's processes */
     uint64_t start_ticks;       /* in a group: when its child began, since the boot; 0: not known */
+    uint64_t ended_ticks;       /* likewise: just before it was reaped; its number was its own */
     rpi_timer timer;            /* the earliest of its time-outs */
     uint64_t step_at_ns;        /* when the next step of a stop is due; RP_FOREVER */
     uint64_t
