@@ -77,6 +77,10 @@ void rpi_members_remove(rpi_members *members, int64_t pid, uint64_t start_ticks)
  * stand in `seen`. */
 int rpi_members_look(rpi_members *members);
 
+/** Looks until a look says for sure that it has missed nobody, a bounded number of times where
+ * others of the system come and go. As rpi_members_look. */
+int rpi_members_settle(rpi_members *members);
+
 /** Ends all members, as told above, at the latest at `*until_ns` of the monotonic clock, which
  * another thread may bring nearer. How many are alive after the last look, or -errno as above. */
 int rpi_members_end(rpi_members *members, const _Atomic uint64_t *until_ns);

@@ -18,7 +18,7 @@ enum {
     KNOWN_FIRST = 32,
     SEEN_FIRST = 512,
     STOP_LOOKS_MAX = 64, /* after which the rest is killed as it comes */
-    CALM_LOOKS_MAX = 32, /* that find nobody, while others of the system come and go */
+    CALM_LOOKS_MAX = 32, /* that are not sure, while others of the system come and go */
     AWAITED_MAX = 64,
     SLICE_MS = 20 /* the longest wait: `until_ns` may have come nearer */
 };
@@ -372,6 +372,16 @@ int rpi_members_look(rpi_members *members)
     }
     spread(members);
     return learn(members, now_ticks);
+}
+
+int rpi_members_settle(rpi_members *members)
+{
+    int alive = rpi_members_look(members);
+
+    for (int looks = 1; alive >= 0 && !members->is_settled && looks < CALM_LOOKS_MAX; looks++) {
+        alive = rpi_members_look(members);
+    }
+    return alive;
 }
 
 /* ---- ending ------------------------------------------------------------------------------ */

@@ -162,8 +162,9 @@ void rpi_group_over(rp_group *group, rpi_group_job *job);
 rp_grade rpi_group_scan_grade(void);
 /** Ends the members of a job, lists who is left. In its thread. */
 void rpi_group_job_scan(rpi_group_job *job);
-/** Lists the members that the last look saw alive, at most `count`: 0 or -ENOMEM. */
-int rpi_survivors_list(rpi_group_job *job, size_t count);
+/** Lists the members that the last look saw alive, at most `count`, which is not 0: how many, or
+ * -ENOMEM. */
+int rpi_survivors_list(rpi_survivors *survivors, const rpi_members *members, size_t count);
 void rpi_survivors_fini(rpi_survivors *survivors, const rp_allocator *allocator);
 
 /* ---- group_cgroup_linux.c ---- */

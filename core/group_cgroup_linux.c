@@ -153,9 +153,7 @@ void rpi_group_job_cgroup(rpi_group_job *job)
         job->members.only_groups = true;
         r = look(job);
     }
-    if (r > 0 && rpi_survivors_list(job, (size_t)r) < 0) {
-        r = -ENOMEM;
-    }
+    r = r <= 0 ? r : rpi_survivors_list(&job->survivors, &job->members, (size_t)r);
     job->result = r == -ENOENT ? 0 : r; /* removed by others: nobody was in it */
 }
 

@@ -76,35 +76,32 @@ static void write_survivor(rpi_describer *describer, const rpi_seen *seen, write
     at->to->count++;
 }
 
-int rpi_survivors_list(rpi_group_job *job, size_t count)
+int rpi_survivors_list(rpi_survivors *survivors, const rpi_members *members, size_t count)
 {
     const size_t list_size = count * sizeof(rp_survivor);
     const size_t size = list_size + count * TEXTS_SIZE;
     rpi_describer *describer = NULL;
-    writer at = {.to = &job->survivors, .left = count * TEXTS_SIZE};
+    writer at = {.to = survivors, .left = count * TEXTS_SIZE};
 
-    if (count == 0) {
-        return 0;
-    }
     if (rpi_describer_open(&describer) < 0) {
         return -ENOMEM;
     }
-    job->survivors.list = rpi_alloc_zero(job->allocator, size);
-    if (job->survivors.list == NULL) {
+    survivors->list = rpi_alloc_zero(members->allocator, size);
+    if (survivors->list == NULL) {
         rpi_describer_close(describer);
         return -ENOMEM;
     }
-    job->survivors.block_size = size;
-    at.text = (char *)job->survivors.list + list_size;
-    for (size_t i = 0; i < job->members.seen_count && job->survivors.count < count; i++) {
-        const rpi_seen *seen = &job->members.seen[i];
+    survivors->block_size = size;
+    at.text = (char *)survivors->list + list_size;
+    for (size_t i = 0; i < members->seen_count && survivors->count < count; i++) {
+        const rpi_seen *seen = &members->seen[i];
 
         if (seen->is_member && seen->is_alive) {
             write_survivor(describer, seen, &at);
         }
     }
     rpi_describer_close(describer);
-    return 0;
+    return (int)survivors->count;
 }
 
 void rpi_survivors_fini(rpi_survivors *survivors, const rp_allocator *allocator)
@@ -115,17 +112,57 @@ void rpi_survivors_fini(rpi_survivors *survivors, const rp_allocator *allocator)
 
 /* ---- the job ---------------------------------------------------------------------------- */
 
+/* The members as they would be at grade SCAN: 0 or -errno. */
+static int widen(const rpi_members *members, rpi_members *wide)
+{
+    int r = 0;
+
+    rpi_members_init(wide, members->allocator, members->mark);
+    wide->since_ticks = members->since_ticks;
+    for (size_t i = 0; r == 0 && i < members->known_count; i++) {
+        const rpi_known *known = &members->known[i];
+
+        r = rpi_members_add(wide, known->pid, known->start_ticks, known->seen_ticks);
+    }
+    return r;
+}
+
+/* At grade GROUP: who has left the process groups is not killed, but told. It is looked before,
+ * too: some are known by their parents alone, which this may end. */
+static int end_groups(rpi_group_job *job)
+{
+    rpi_members wide;
+    int seen = widen(&job->members, &wide);
+    int r;
+
+    seen = seen < 0 ? seen : rpi_members_settle(&wide);
+    r = rpi_members_end(&job->members, &job->until_ns);
+    r = r < 0 ? r : seen; /* then it cannot be told who is left */
+    r = r < 0 ? r : rpi_members_settle(&wide);
+    r = r <= 0 ? r : rpi_survivors_list(&job->survivors, &wide, (size_t)r);
+    rpi_members_fini(&wide);
+    return r;
+}
+
+static int end_members(rpi_group_job *job)
+{
+    int r;
+
+    if (job->members.only_groups) {
+        return end_groups(job);
+    }
+    r = rpi_members_end(&job->members, &job->until_ns);
+    return r <= 0 ? r : rpi_survivors_list(&job->survivors, &job->members, (size_t)r);
+}
+
 void rpi_group_job_scan(rpi_group_job *job)
 {
-    int r = rpi_members_end(&job->members, &job->until_ns);
+    int r = end_members(job);
 
     /* No descriptor or memory to look with: others may let go of theirs. */
     while (r < 0 && rpi_clock_now_ns() < atomic_load(&job->until_ns)) {
         (void)rpi_os.poll(NULL, 0, PAUSE_MS);
-        r = rpi_members_end(&job->members, &job->until_ns);
-    }
-    if (r > 0 && rpi_survivors_list(job, (size_t)r) < 0) {
-        r = -ENOMEM;
+        r = end_members(job);
     }
     job->result = r;
 }

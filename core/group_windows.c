@@ -101,7 +101,7 @@ static int count_active(HANDLE job)
     return (int)accounting.ActiveProcesses;
 }
 
-int rpi_survivors_list(rpi_group_job *job, size_t count)
+static int list_survivors(rpi_group_job *job, size_t count)
 {
     const size_t size = sizeof(JOBOBJECT_BASIC_PROCESS_ID_LIST) + SURVIVORS_MAX * sizeof(ULONG_PTR);
     JOBOBJECT_BASIC_PROCESS_ID_LIST *list = calloc(1, size);
@@ -151,7 +151,7 @@ void rpi_group_job_cgroup(rpi_group_job *job)
            rpi_clock_now_ns() < atomic_load(&job->until_ns)) {
         Sleep(LOOK_MS);
     }
-    if (r > 0 && rpi_survivors_list(job, (size_t)r) < 0) {
+    if (r > 0 && list_survivors(job, (size_t)r) < 0) {
         r = -ENOMEM;
     }
     job->result = r;

@@ -128,8 +128,7 @@ static bool can_spare_ring(const rpi_stream *stream, const rp_process *process)
     if (stream->ring.count != 0) {
         return false;
     }
-    return process->by_hand || is_crowded(process->loop) ||
-           stream->state >= RPI_STREAM_ENDED;
+    return process->by_hand || is_crowded(process->loop) || stream->state >= RPI_STREAM_ENDED;
 }
 
 void rpi_stream_release_ring(rpi_stream *stream)

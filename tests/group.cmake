@@ -3,6 +3,8 @@
 rp_test(NAME group SOURCES group/test_group.c group/rig.c support/fault.c support/stage.c LABELS integration TIMEOUT 300)
 rp_test(NAME group_fault SOURCES group/test_group_fault.c group/rig.c support/fault.c support/stage.c
         LABELS integration TIMEOUT 300)
+rp_test(NAME survivors SOURCES group/test_survivors.c group/rig.c support/fault.c support/stage.c LABELS integration
+        TIMEOUT 300)
 rp_test(NAME limits SOURCES group/test_limits.c group/fake_cgroup.c group/rig.c support/fault.c support/stage.c
         LABELS integration TIMEOUT 300)
 rp_test(NAME strangers SOURCES group/test_strangers.c LABELS integration TIMEOUT 300)

@@ -29,6 +29,8 @@ extern "C" {
 /** How strongly the system holds the members of a group, weakest first.
  *
  * GROUP: the children and who is in the process groups that they lead; setsid and setpgid escape.
+ * Who escaped is not killed; where the processes of the system can be looked through (/proc),
+ * rp_group_kill tells of them, found as at SCAN. Where not, nothing beyond the groups is known.
  *
  * SCAN: also all descendants: found by their parents, by the sessions that members lead, and by a
  * variable that every member inherits (RUNNING_PROCESS_GROUP). They are stopped while they are

@@ -2,8 +2,11 @@
 #define _GNU_SOURCE
 #include "tests/group/rig.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,6 +51,49 @@ bool grove_is_alive(const grove *self)
 
     cr_assert_geq(poll(&entry, 1, 0), 0);
     return (entry.revents & POLLHUP) == 0;
+}
+
+/* What a link of /proc says; "" where there is none. */
+static void read_link(const char *path, char *text, size_t text_size)
+{
+    const ssize_t size = readlink(path, text, text_size - 1);
+
+    text[size > 0 ? size : 0] = '\0';
+}
+
+static int by_number(const void *left, const void *right)
+{
+    const int64_t a = *(const int64_t *)left;
+    const int64_t b = *(const int64_t *)right;
+
+    return (a > b) - (a < b);
+}
+
+size_t grove_list(const grove *self, int64_t *pids, size_t max)
+{
+    char path[64];
+    char wanted[64];
+    char name[64];
+    const struct dirent *entry;
+    DIR *folder = opendir("/proc");
+    size_t count = 0;
+
+    cr_assert_not_null(folder);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", self->line.read);
+    read_link(path, wanted, sizeof wanted);
+    while ((entry = readdir(folder)) != NULL) {
+        const int64_t pid = strtoll(entry->d_name, NULL, 10);
+
+        (void)snprintf(path, sizeof path, "/proc/%lld/fd/4", (long long)pid);
+        read_link(path, name, sizeof name);
+        if (pid > 0 && pid != getpid() && strcmp(name, wanted) == 0) {
+            cr_assert_lt(count, max);
+            pids[count++] = pid;
+        }
+    }
+    cr_assert_eq(closedir(folder), 0);
+    qsort(pids, count, sizeof *pids, by_number);
+    return count;
 }
 
 void verdict_note(rp_group *group, const rp_survivor *survivors, size_t count, void *user)

@@ -25,6 +25,9 @@ void grove_check_gone(grove *self);
 /** Whether anybody still holds the line. */
 bool grove_is_alive(const grove *self);
 
+/** Who holds the line, but for the test itself, in ascending order: how many, at most `max`. */
+size_t grove_list(const grove *self, int64_t *pids, size_t max);
+
 /** What `emptied` was told; `count` of its calls is in `calls`. */
 typedef struct verdict {
     unsigned int calls;
