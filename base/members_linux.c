@@ -302,13 +302,43 @@ static bool belongs(const rpi_members *members, const rpi_seen *seen)
            is_led_by_member(members, seen->session, seen->start_ticks);
 }
 
-/* Those who belong to others that do. */
-static void spread(rpi_members *members)
+/* While a member is in the group or session with this number it is still that of its leader, also
+ * when that one is long gone: whoever has joined since is found, too. */
+static void pin(rpi_members *members, int64_t leader, uint64_t start_ticks, uint64_t now_ticks)
+{
+    if (leader <= 0 || find_seen(members, leader) != NULL) {
+        return;
+    }
+    for (size_t at = place_of(members, leader);
+         at < members->known_count && members->known[at].pid == leader; at++) {
+        rpi_known *known = &members->known[at];
+
+        if (start_ticks <= known->seen_ticks && known->seen_ticks < now_ticks) {
+            known->seen_ticks = now_ticks;
+        }
+    }
+}
+
+static void pin_all(rpi_members *members, uint64_t now_ticks)
+{
+    for (size_t i = 0; i < members->seen_count; i++) {
+        const rpi_seen *seen = &members->seen[i];
+
+        if (seen->is_member) {
+            pin(members, seen->group, seen->start_ticks, now_ticks);
+            pin(members, seen->session, seen->start_ticks, now_ticks);
+        }
+    }
+}
+
+/* Those who belong to others that do. `now_ticks`: before the first was looked at. */
+static void spread(rpi_members *members, uint64_t now_ticks)
 {
     bool again = true;
 
     while (again) {
         again = false;
+        pin_all(members, now_ticks);
         for (size_t i = 0; i < members->seen_count; i++) {
             rpi_seen *seen = &members->seen[i];
 
@@ -370,7 +400,7 @@ int rpi_members_look(rpi_members *members)
     if (r < 0) {
         return r;
     }
-    spread(members);
+    spread(members, now_ticks);
     return learn(members, now_ticks);
 }
 

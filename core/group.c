@@ -4,7 +4,6 @@
  * settled the group does not count as empty, and is looked at again. */
 #include "core/group.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
