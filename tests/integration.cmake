@@ -11,3 +11,8 @@ foreach(kind children terminals)
     target_compile_definitions(test_random_${kind} PRIVATE ${RP_NOISE_CHILD})
     add_dependencies(test_random_${kind} rp_noise_child)
 endforeach()
+
+if(RP_HAVE_TRACK)
+    rp_test(NAME track_locked SOURCES stress/test_track_locked.c support/fault.c support/stage.c LABELS stress TIMEOUT 300
+            LIBS ${RP_TRACK_LIBRARY})
+endif()

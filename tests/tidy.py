@@ -37,7 +37,7 @@ FOREIGN_HEADERS = {
     "sys/event.h": ("reactor/kqueue/", "base/os_bsd.c", "tests/support/kqueue_shim/"),
     "pcre2.h": ("core/regex_pcre2.c", "tests/core/test_differential.c", "tests/fuzz/fuzz_expect.c"),
     "windows.h": (),  # files named for Windows only
-    "sqlite3.h": ("core/track_store_sqlite.c", "tests/core/test_track.c"),
+    "sqlite3.h": ("core/track_store_sqlite.c", "tests/core/test_track.c", "tests/stress/test_track_locked.c"),
     "vterm.h": ("pty/screen_vterm.c",),
     "criterion/": ("tests/support/check.h",),
     "uv.h": ("bench/",),
