@@ -43,6 +43,13 @@ static bool has_own_pid_max(void)
     return major > 6 || (major == 6 && *end == '.' && strtol(end + 1, NULL, 10) >= 14);
 }
 
+/* Ends the host, and says what went wrong. */
+static _Noreturn void fail(const char *what, int number)
+{
+    (void)dprintf(STDERR_FILENO, "broken: %s: %d, %s\n", what, number, rp_error_detail());
+    _exit(BROKEN);
+}
+
 /* ---- strangers ---------------------------------------------------------------------------- */
 
 static void start_stranger(unsigned int number)
@@ -92,9 +99,10 @@ static void ignore_emptied(rp_group *group, const rp_survivor *survivors, size_t
     unsigned int *calls = user;
 
     (void)group;
-    (void)survivors;
     if (count > 0) {
-        _exit(BROKEN);
+        (void)dprintf(STDERR_FILENO, "survivor: %lld, %s, %s\n", (long long)survivors[0].id.pid,
+                      survivors[0].name, survivors[0].state);
+        fail("survivors", (int)count);
     }
     ++*calls;
 }
@@ -107,8 +115,10 @@ static rp_process *start(rp_loop *loop, rp_group *group, const char *const *argv
 
     command.argv = argv;
     command.group = group;
-    if (rp_spawn(loop, &command, &none, NULL, &process) < 0) {
-        _exit(BROKEN);
+    const int r = rp_spawn(loop, &command, &none, NULL, &process);
+
+    if (r < 0) {
+        fail("rp_spawn", r);
     }
     return process;
 }
@@ -131,16 +141,19 @@ static void one_round(rp_loop *loop)
     rp_identity id;
     unsigned int calls = 0;
 
-    if (rp_group_open(loop, NULL, &group) < 0) {
-        _exit(BROKEN);
+    int r = rp_group_open(loop, NULL, &group);
+
+    if (r < 0) {
+        fail("rp_group_open", r);
     }
     all[0] = start(loop, NULL, tree);
     all[1] = start(loop, NULL, lasting);
     all[2] = start(loop, group, tree);
     all[3] = start(loop, NULL, lasting);
     while (!has_begun(all[1]) || !has_begun(all[2]) || !has_begun(all[3])) {
-        if (rp_loop_run_once(loop, RP_SECOND) < 0) {
-            _exit(BROKEN);
+        r = rp_loop_run_once(loop, RP_SECOND);
+        if (r < 0) {
+            fail("rp_loop_run_once", r);
         }
     }
     (void)rp_stop(all[0], NULL); /* it may be over already, its group gone or not */
@@ -150,12 +163,14 @@ static void one_round(rp_loop *loop)
         (void)rp_tree_kill(&id, RP_SECOND); /* nobody, or by now somebody else */
     }
     (void)rp_kill(all[0]);
-    if (rp_group_kill(group, 10 * RP_SECOND, ignore_emptied, &calls) < 0) {
-        _exit(BROKEN);
+    r = rp_group_kill(group, 10 * RP_SECOND, ignore_emptied, &calls);
+    if (r < 0) {
+        fail("rp_group_kill", r);
     }
     while (calls == 0) {
-        if (rp_loop_run_once(loop, RP_SECOND) < 0) {
-            _exit(BROKEN);
+        r = rp_loop_run_once(loop, RP_SECOND);
+        if (r < 0) {
+            fail("rp_loop_run_once", r);
         }
     }
     for (int i = 0; i < 4; i++) {
@@ -186,13 +201,13 @@ static _Noreturn void be_host(uint64_t span_ns)
         churn(hold[0]);
     }
     if (rp_loop_open(&options, &loop) < 0) {
-        _exit(BROKEN);
+        fail("rp_loop_open", 0);
     }
     while (rp_now_ns() < until_ns && waitpid(churner, &status, WNOHANG) == 0) {
         one_round(loop);
     }
     if (rp_loop_close(loop) != 0) {
-        _exit(BROKEN);
+        fail("rp_loop_close", 0);
     }
     (void)close(hold[1]);
     while (waitpid(churner, &status, 0) < 0 && errno == EINTR) {
@@ -224,7 +239,12 @@ static _Noreturn void be_first(uint64_t span_ns)
         be_host(span_ns);
     }
     while (pid != host && (pid = waitpid(-1, &status, 0)) > 0) {
-        result = pid == host && WIFEXITED(status) ? WEXITSTATUS(status) : result;
+        if (pid == host && WIFEXITED(status)) {
+            result = WEXITSTATUS(status);
+        } else if (pid == host && WTERMSIG(status) == SIGALRM) {
+            (void)dprintf(STDERR_FILENO, "broken: the host hung\n");
+            result = BROKEN;
+        }
     }
     _exit(result);
 }
