@@ -395,6 +395,9 @@ void life_sweep(const life_scenario *scenarios, const life_setting *with)
     if (getenv("RP_SWEEP_NAME") != NULL && strcmp(getenv("RP_SWEEP_NAME"), of->name) != 0) {
         cr_skip("RP_SWEEP_NAME is another");
     }
+    if (of->is_long && !is_full() && getenv("RP_SWEEP_NAME") == NULL) {
+        cr_skip("takes minutes: RP_SWEEP=full");
+    }
     if (of->is_possible != NULL && !of->is_possible()) {
         cr_skip("this system or build does not have it");
     }

@@ -20,7 +20,8 @@ typedef struct life_scenario {
     const char *name;
     bool opens; /* faults come from rp_loop_open on; else once the loop is open and `begin` done */
     bool rings; /* its threads wake the loop by writing, which a system has no reason to refuse */
-    bool looks; /* through /proc: some calls are made for each process of the machine */
+    bool is_long; /* minutes: played with RP_SWEEP=full, or by its name */
+    bool looks;   /* through /proc: some calls are made for each process of the machine */
     bool types; /* to a terminal, of which EAGAIN is asked again; a pipe would tell of its change */
     bool closes; /* a loop while there are faults: where fstat fails, a descriptor may be the host's
                     by now, and is not closed */

@@ -284,6 +284,7 @@ static const life_scenario scenarios[] = {
      .live = live_killing,
      .end = end_killing},
     {.name = "a group, by looks",
+     .is_long = true,
      .looks = true,
      .rings = true,
      .choose = choose_scan,
