@@ -1,5 +1,5 @@
-/* Limits of a tree on FreeBSD and macOS: nothing holds memory, processes or processor time of a
- * whole tree here, so they are refused, and no process has a limiter. */
+/* Limits of a tree on systems other than Linux: nothing of ours holds memory, processes or
+ * processor time of a whole tree there, so they are refused, and no process has a limiter. */
 #include "core/limits.h"
 
 #include "base/assert.h"

@@ -1,4 +1,4 @@
-/* Tracking on FreeBSD and macOS: not built, so that a track cannot be opened, and no loop or
+/* Tracking on systems other than Linux: not built, so that a track cannot be opened, and no loop or
  * process ever has one. */
 #include "base/assert.h"
 #include "base/status.h"

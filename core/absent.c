@@ -1,7 +1,7 @@
-/* What Windows has nothing for, or not yet anything of ours: each question is answered by
- * RP_EUNSUPPORTED, or by what is true of a system without the thing that is asked about. Sessions
- * and foreground groups do not exist here; a job holds the whole tree, so nobody need be looked for
- * beside it. */
+/* What systems other than Linux have nothing for, or not yet anything of ours: each question is
+ * answered by RP_EUNSUPPORTED, or by what is true of a system without the thing that is asked
+ * about. Sessions: on Windows a job holds the whole tree; on FreeBSD and macOS a child's jobs in
+ * groups of their own are reached by the hang-up of its terminal, not by signals of ours. */
 #include "base/cgroup.h"
 #include "base/status.h"
 #include "core/foreground.h"
@@ -13,7 +13,7 @@
 #include "core/usage.h"
 #include "rp/interactive.h"
 
-/* ---- sessions: the job of a child is all of its tree ---- */
+/* ---- sessions: nobody is looked for beside a child's group or job ---- */
 
 void rpi_sessions_init(rp_loop *loop)
 {
@@ -52,7 +52,8 @@ int rpi_sessions_has_members(rp_process *process)
 int rpi_foreground_open(rp_process *process)
 {
     (void)process;
-    return rpi_detail(RP_EUNSUPPORTED, "transport: a console of Windows has no foreground");
+    return rpi_detail(RP_EUNSUPPORTED,
+                      "transport: RP_CONSOLE_FOREGROUND is not built for this system");
 }
 
 void rpi_foreground_prepare(rp_process *process)
@@ -86,7 +87,7 @@ int rp_relay_start(rp_process *process,
     (void)ended;
     (void)user;
     (void)ret_relay;
-    return rpi_detail(RP_EUNSUPPORTED, "a relay between two consoles is not built for Windows");
+    return rpi_detail(RP_EUNSUPPORTED, "a relay is not built for this system");
 }
 
 void rp_relay_close(rp_relay *relay)
@@ -130,7 +131,7 @@ int rpi_usage_open(rpi_usage_table **table,
     (void)allocator;
     (void)usage;
     (void)pid;
-    return rpi_detail(RP_EUNSUPPORTED, "what a tree uses is not measured on Windows");
+    return rpi_detail(RP_EUNSUPPORTED, "what a tree uses is not measured on this system");
 }
 
 void rpi_usage_close(rpi_usage_table **table, rpi_usage *usage)
