@@ -241,6 +241,13 @@ static void add_trace(rp_group *group, const rpi_group_trace *trace)
     }
 }
 
+void rpi_group_reaping(rp_process *process)
+{
+    if (process->start_ticks > 0) {
+        process->ended_ticks = rpi_ticks_now();
+    }
+}
+
 void rpi_group_ended(rp_process *process)
 {
     if (process->start_ticks == 0) {

@@ -128,6 +128,8 @@ void rpi_group_join(rp_group *group, rp_process *process);
 void rpi_group_started(rp_process *process);
 /** Its launch is over, and nothing runs. */
 void rpi_group_failed(rp_process *process);
+/** Its number may be given to another from now on. */
+void rpi_group_reaping(rp_process *process);
 /** Its exit is known: adds what the group knows of it. */
 void rpi_group_exited(rp_process *process);
 /** It is done: its number is not its own any more. */

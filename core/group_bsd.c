@@ -103,6 +103,11 @@ void rpi_group_failed(rp_process *process)
     (void)process;
 }
 
+void rpi_group_reaping(rp_process *process)
+{
+    (void)process;
+}
+
 void rpi_group_exited(rp_process *process)
 {
     (void)process;

@@ -33,9 +33,7 @@ static int reap(rp_process *process, bool consume, rp_exit *exit)
 {
     int r;
 
-    if (process->start_ticks > 0) {
-        process->ended_ticks = rpi_ticks_now();
-    }
+    rpi_group_reaping(process);
     if (process->track_row == NULL) {
         return rpi_reap(process->loop, process->pidfd, consume, exit);
     }
